@@ -1,0 +1,67 @@
+"""Failed background tasks: read-only. What Django-Q shows else would let people edit its queue."""
+
+from typing import Any
+
+# Registers the stock pages, which are taken off again.
+import django_q.admin  # noqa: F401
+from django.contrib import admin
+from django.http import HttpRequest
+from django.utils.html import format_html
+from django.utils.safestring import SafeString
+from django_q.models import Failure, OrmQ, Schedule, Success
+from unfold.admin import ModelAdmin
+from unfold.decorators import display
+
+admin.site.unregister([Failure, OrmQ, Schedule, Success])
+
+
+@admin.register(Failure)
+class FailedTaskAdmin(ModelAdmin):
+    list_display = ["task", "ended", "error", "attempts"]
+    list_display_links = ["task"]
+    ordering = ["-stopped"]
+    search_fields = ["name", "func"]
+    fields = ["task", "function", "began", "ended", "attempts", "whole_error"]
+    readonly_fields = fields
+    show_full_result_count = False
+
+    def has_add_permission(self, request: HttpRequest) -> bool:
+        return False
+
+    def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return False
+
+    @display(description="Task", ordering="func")
+    def task(self, failure: Failure) -> str:
+        """The function's name in words; tasks without a name of their own have made-up ones."""
+        return failure.func.rpartition(".")[2].replace("_", " ").capitalize()
+
+    @display(description="Function")
+    def function(self, failure: Failure) -> str:
+        return str(failure.func)
+
+    @display(description="Began")
+    def began(self, failure: Failure) -> Any:
+        return failure.started
+
+    @display(description="Failed", ordering="stopped")
+    def ended(self, failure: Failure) -> Any:
+        return failure.stopped
+
+    @display(description="Attempts", ordering="attempt_count")
+    def attempts(self, failure: Failure) -> int:
+        return int(failure.attempt_count)
+
+    @display(description="Error")
+    def error(self, failure: Failure) -> str:
+        lines = _text(failure).strip().splitlines()
+        last = lines[-1] if lines else "No error was kept."
+        return last if len(last) <= 120 else f"{last[:119]}…"
+
+    @display(description="Error")
+    def whole_error(self, failure: Failure) -> SafeString:
+        return format_html('<pre class="bo-pre">{}</pre>', _text(failure) or "No error was kept.")
+
+
+def _text(failure: Failure) -> str:
+    return str(failure.result or "")

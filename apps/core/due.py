@@ -1,0 +1,167 @@
+"""Rows that wake: the row itself is the queue entry.
+
+A due row has a time to wake, a state and a lease (owner, epoch, until). A worker claims a batch
+in one short transaction of its own and carries the epoch that the claim gave; whoever finds
+another epoch has lost the row. What becomes of an expired lease is declared by each state, never
+assumed: *again* for work that can be repeated, *unknown* for a request whose answer was lost.
+"""
+
+import os
+import socket
+from datetime import datetime, timedelta
+from functools import cache
+from typing import Any, ClassVar, Self
+
+from django.db import connection, models
+
+from apps.core import clock
+
+LEASE = timedelta(seconds=60)
+
+
+class Due(models.Model):
+    """A row that wakes.
+
+    Subclasses name the state in which a row waits to be claimed (READY), the one that a claim
+    gives it (LEASED), and for each state that holds a lease what an expired lease turns it into
+    (ON_EXPIRY).
+    """
+
+    READY: ClassVar[str]
+    LEASED: ClassVar[str]
+    ON_EXPIRY: ClassVar[dict[str, str]]
+
+    wake_at = models.DateTimeField(editable=False)
+    lease_owner = models.CharField(max_length=120, blank=True, editable=False)
+    lease_epoch = models.IntegerField(default=0, editable=False)
+    lease_until = models.DateTimeField(null=True, editable=False)
+
+    class Meta:
+        abstract = True
+
+    @classmethod
+    def claim(cls, candidates: str, params: list[Any], set_also: str = "") -> list[Self]:
+        """Lease the rows that the SQL `candidates` selects the ids of, and return them whole.
+
+        `set_also` is SQL for further columns, such as an attempt counter.
+        """
+        table = connection.ops.quote_name(str(cls._meta.db_table))
+        fields = [f.column for f in cls._meta.concrete_fields]
+        columns = ", ".join(connection.ops.quote_name(str(c)) for c in fields)
+        # ARRAY(…) makes PostgreSQL evaluate the candidates once, whatever plan it picks.
+        chosen = f"= ANY(ARRAY({candidates}))" if is_postgresql() else f"IN ({candidates})"
+        until = moment(clock.now() + LEASE)
+        with connection.cursor() as cursor:
+            cursor.execute(
+                f"UPDATE {table} SET state = %s, lease_owner = %s, lease_until = %s,"
+                f" lease_epoch = lease_epoch + 1{set_also}"
+                f" WHERE id {chosen} RETURNING {columns}",
+                [cls.LEASED, owner(), until, *params],
+            )
+            rows = cursor.fetchall()
+        return sorted((_instance(cls, row) for row in rows), key=lambda row: row.pk)
+
+    @classmethod
+    def expire(cls, only_owners: list[str] | None = None) -> int:
+        """Turn every expired lease (or every lease of `only_owners`) into what its state says."""
+        count = 0
+        rows: Any = cls._default_manager
+        for state, becomes in cls.ON_EXPIRY.items():
+            leases = rows.filter(state=state)
+            if only_owners is None:
+                leases = leases.filter(lease_until__lt=clock.now())
+            else:
+                leases = leases.filter(lease_owner__in=only_owners)
+            count += leases.update(
+                state=becomes, lease_until=None, lease_epoch=models.F("lease_epoch") + 1
+            )
+        return count
+
+    @classmethod
+    def earliest(cls) -> datetime | None:
+        """When the first waiting row wakes."""
+        rows: Any = cls._default_manager
+        waiting = rows.filter(state=cls.READY).order_by("wake_at")
+        return waiting.values_list("wake_at", flat=True).first()  # type: ignore[no-any-return]
+
+
+def _instance(cls: "type[Any]", row: tuple[Any, ...]) -> Any:
+    """A model instance from raw column values, with the conversions that a query set makes."""
+    values = []
+    for field, value in zip(cls._meta.concrete_fields, row, strict=True):
+        for convert in _converters(field):
+            value = convert(value, None, connection)
+        values.append(value)
+    return cls.from_db("default", [f.attname for f in cls._meta.concrete_fields], values)
+
+
+@cache
+def _converters(field: Any) -> list[Any]:
+    expression = field.get_col(field.model._meta.db_table)
+    return [
+        *connection.ops.get_db_converters(expression),
+        *field.get_db_converters(connection),
+    ]
+
+
+def is_postgresql() -> bool:
+    return connection.vendor == "postgresql"
+
+
+def skip_locked(table: str = "") -> str:
+    """The clause that lets two claims pass each other; SQLite has one writer and needs none."""
+    of = f" OF {table}" if table else ""
+    return f"FOR UPDATE{of} SKIP LOCKED" if is_postgresql() else ""
+
+
+def moment(value: datetime) -> Any:
+    """A time as a parameter of raw SQL, in the form that the database's columns have."""
+    return connection.ops.adapt_datetimefield_value(value)
+
+
+# --- Who holds a lease ---------------------------------------------------------------------------
+
+
+def _process_start(pid: int) -> str:
+    """When a process started, in clock ticks since boot: tells a reused pid from the same one."""
+    try:
+        with open(f"/proc/{pid}/stat") as file:
+            fields = file.read().rpartition(")")[2].split()
+    except OSError:
+        return ""
+    return "" if fields[0] in "ZX" else fields[19]  # a zombie does no more work
+
+
+def _boot() -> str:
+    try:
+        with open("/proc/sys/kernel/random/boot_id") as file:
+            return file.read(8)
+    except OSError:
+        return ""
+
+
+def owner() -> str:
+    """This process as the holder of a lease: host/boot/pid/start."""
+    return _owner(os.getpid())
+
+
+@cache
+def _owner(pid: int) -> str:
+    return f"{socket.gethostname()[:60]}/{_boot()}/{pid}/{_process_start(pid)}"
+
+
+def dead_owners(owners: list[str]) -> list[str]:
+    """Those of `owners` that were processes of this host and are gone.
+
+    Processes of other hosts are left to the expiry of their leases.
+    """
+    dead = []
+    for name in owners:
+        host, _, rest = name.partition("/")
+        boot, _, rest = rest.partition("/")
+        pid, _, start = rest.partition("/")
+        if host != socket.gethostname()[:60] or not pid.isdigit():
+            continue
+        if boot != _boot() or _process_start(int(pid)) != start:
+            dead.append(name)
+    return dead

@@ -1,0 +1,152 @@
+"""Column types of our own."""
+
+import json
+from dataclasses import dataclass, field
+from typing import Any
+
+from django import forms
+from django.core.exceptions import ValidationError
+from django.db import models
+
+from apps.core import liquid
+
+
+class JsonText(models.TextField):  # type: ignore[type-arg]
+    r"""Any JSON value in a text column, written in ASCII with \u escapes.
+
+    For values that are stored and shown but never queried inside: payloads and timelines may
+    hold NUL or lone surrogates, which PostgreSQL's jsonb refuses and its text takes escaped;
+    and text is stored without being parsed again.
+    """
+
+    # What django-stubs take for the type of the values.
+    _pyi_private_set_type: Any
+    _pyi_private_get_type: Any
+
+    def get_prep_value(self, value: Any) -> Any:
+        return None if value is None else json.dumps(value, separators=(",", ":"), default=str)
+
+    def from_db_value(self, value: Any, expression: Any, connection: Any) -> Any:
+        return None if value is None else json.loads(value)
+
+    def to_python(self, value: Any) -> Any:
+        return value
+
+    def value_to_string(self, obj: models.Model) -> str:
+        return json.dumps(self.value_from_object(obj))
+
+
+class TemplateFormField(forms.CharField):
+    """Form field for text with attributes; checks the Liquid syntax."""
+
+    def validate(self, value: Any) -> None:
+        super().validate(value)
+        error = liquid.syntax_error(value or "")
+        if error:
+            raise ValidationError(error)
+
+
+class TemplateField(models.TextField):  # type: ignore[type-arg]
+    """Text that may hold attributes such as {{ event.order.id }} (Liquid)."""
+
+    def formfield(self, **kwargs: Any) -> Any:
+        return super().formfield(**{"form_class": TemplateFormField, **kwargs})
+
+
+@dataclass(frozen=True)
+class Column:
+    """One column of a RowsField: a text box, a text box for attributes, or a choice."""
+
+    name: str
+    label: str
+    choices: list[tuple[str, str]] = field(default_factory=list)
+    attributes: bool = False
+    required: bool = True
+    placeholder: str = ""
+
+
+class RowsWidget(forms.Textarea):
+    """A hidden text area with the rows as JSON; rows.js draws the table over it."""
+
+    template_name = "core/rows_widget.html"
+
+    def __init__(self, columns: list[Column], add_label: str) -> None:
+        super().__init__()
+        self.columns = columns
+        self.add_label = add_label
+
+    def get_context(self, name: str, value: Any, attrs: Any) -> dict[str, Any]:
+        context = super().get_context(name, value, attrs)
+        columns = [
+            {
+                "name": c.name,
+                "label": c.label,
+                "choices": c.choices,
+                "attributes": c.attributes,
+                "placeholder": c.placeholder,
+            }
+            for c in self.columns
+        ]
+        context["widget"].update(columns=columns, add_label=self.add_label)
+        return context
+
+    class Media:
+        js = [forms.Script("switchboard/rows.js", type="module")]
+
+
+class RowsFormField(forms.JSONField):
+    def __init__(self, *, columns: list[Column], add_label: str, **kwargs: Any) -> None:
+        kwargs.pop("encoder", None)
+        kwargs.pop("decoder", None)
+        kwargs["widget"] = RowsWidget(columns, add_label)
+        super().__init__(**kwargs)
+        self.columns = columns
+
+    def clean(self, value: Any) -> list[dict[str, str]]:
+        rows = super().clean(value) or []
+        if not isinstance(rows, list) or not all(isinstance(row, dict) for row in rows):
+            raise ValidationError("These rows can't be read.")
+        rows = [row for row in rows if any(str(v).strip() for v in row.values())]
+        cleaned = [self._clean_row(number, row) for number, row in enumerate(rows, 1)]
+        if self.required and not cleaned:
+            raise ValidationError(self.error_messages["required"], code="required")
+        return cleaned
+
+    def _clean_row(self, number: int, row: dict[str, Any]) -> dict[str, str]:
+        cleaned = {}
+        for column in self.columns:
+            value = liquid.clean(str(row.get(column.name) or "")).strip()
+            if column.required and not value:
+                raise ValidationError(f"Row {number}: fill in {column.label.lower()}.")
+            if column.choices and value and value not in dict(column.choices):
+                raise ValidationError(f"Row {number}: choose {column.label.lower()} from the list.")
+            error = liquid.syntax_error(value) if column.attributes else ""
+            if error:
+                raise ValidationError(f"Row {number}: {error}")
+            cleaned[column.name] = value
+        return cleaned
+
+
+class RowsField(models.JSONField):  # type: ignore[type-arg]
+    """A JSON list of rows with named text columns, edited as a small table. Holds no ids."""
+
+    def __init__(
+        self,
+        *args: Any,
+        columns: list[Column] | None = None,
+        add_label: str = "Add row",
+        **kw: Any,
+    ) -> None:
+        self.columns = columns or []
+        self.add_label = add_label
+        super().__init__(*args, **{"default": list, "blank": True, **kw})
+
+    def deconstruct(self) -> Any:
+        # The columns are the form's business: changing them needs no migration.
+        name, _, args, kwargs = super().deconstruct()
+        return name, "django.db.models.JSONField", args, kwargs
+
+    def formfield(self, **kwargs: Any) -> Any:
+        defaults: dict[str, Any] = {"columns": self.columns, "add_label": self.add_label}
+        kwargs.pop("widget", None)
+        return models.Field.formfield(self, form_class=RowsFormField, **defaults, **kwargs)

@@ -1,0 +1,80 @@
+"""The installation that this database belongs to, and the secrets that it keeps."""
+
+import hashlib
+import uuid
+from typing import Any, Self
+
+from django.conf import settings
+from django.db import models, transaction
+
+from apps.core import clock, vault
+
+
+def keys_fingerprint() -> str:
+    """Tells whether two processes hold the same keys, without telling the keys."""
+    return hashlib.sha256(b"switchboard:" + settings.SECRET_KEY.encode()).hexdigest()[:16]
+
+
+class Installation(models.Model):
+    """Made by the first set-up. `uid` goes into frozen plans and exports: it tells home from
+    elsewhere. `keys` is the fingerprint of the keys that the database was set up with."""
+
+    uid = models.UUIDField(default=uuid.uuid4, unique=True, editable=False)
+    keys = models.CharField(max_length=16, default=keys_fingerprint, editable=False)
+    created_at = models.DateTimeField(default=clock.now, editable=False)
+
+    @classmethod
+    def current(cls) -> Self:
+        return cls.objects.get_or_create(pk=1)[0]
+
+
+class Credential(models.Model):
+    """A secret under a name. Connectors and actions refer to it; its value is written, used and
+    replaced, but never shown again. Frozen plans and exports hold its name alone."""
+
+    class Kind(models.TextChoices):
+        SECRET = "secret", "Signing secret"
+        KEY = "key", "Key or token"
+        BASIC = "basic", "User name and password"
+
+    name = models.CharField(max_length=100, unique=True)
+    kind = models.CharField(max_length=10, choices=Kind, default=Kind.SECRET)
+    username = models.CharField(
+        "user name", max_length=200, blank=True, help_text="For a user name and password."
+    )
+    sealed = models.TextField(editable=False)
+    key_version = models.IntegerField(editable=False)
+    created_at = models.DateTimeField(default=clock.now, editable=False)
+    secret_set_at = models.DateTimeField(default=clock.now, editable=False)
+
+    class Meta:
+        ordering = ["name"]
+
+    def __str__(self) -> str:
+        return self.name
+
+    def save(self, *args: Any, **kwargs: Any) -> None:
+        """Whoever listens to a saved credential is heard in the same transaction."""
+        with transaction.atomic():
+            super().save(*args, **kwargs)
+
+    def set_secret(self, text: str) -> None:
+        """Encrypt `text` into the columns, which are then to be saved."""
+        self.sealed, self.key_version = vault.seal(text)
+        self.secret_set_at = clock.now()
+
+    def reveal(self) -> str:
+        """The secret, to be used at once and kept nowhere. Raises VaultError."""
+        return vault.unseal(self.sealed, self.key_version)
+
+
+def reseal_credentials() -> int:
+    """Encrypt with the newest key what an older one encrypted; returns how many there were.
+    Whole or not at all: a secret that can't be read leaves every other one as it is."""
+    newest = max(settings.KEY_RING.keys(), default=0)
+    with transaction.atomic():
+        older = list(Credential.objects.select_for_update().exclude(key_version=newest))
+        for credential in older:
+            sealed, version = vault.seal(credential.reveal())
+            Credential.objects.filter(pk=credential.pk).update(sealed=sealed, key_version=version)
+    return len(older)

@@ -1,0 +1,73 @@
+"""Processes that die with their parent and stop when asked."""
+
+import contextlib
+import ctypes
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+_PR_SET_PDEATHSIG = 1
+MANAGE = Path(__file__).resolve().parents[2] / "manage.py"
+
+
+def die_with_parent() -> None:
+    """Ask the kernel to kill this process when its parent is gone, however it went (Linux)."""
+    if sys.platform == "linux":
+        ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+
+
+class Children:
+    """A few manage.py commands run side by side: all live, or all stop."""
+
+    STOP_SECONDS = 35
+
+    def __init__(self) -> None:
+        self._running: list[subprocess.Popen[bytes]] = []
+        self._stopping = False
+        signal.signal(signal.SIGTERM, self._asked_to_stop)
+        signal.signal(signal.SIGINT, self._asked_to_stop)
+
+    def _asked_to_stop(self, signum: int, frame: object) -> None:
+        self._stopping = True
+
+    def start(self, *arguments: str) -> None:
+        # Children leave the terminal's group: Ctrl-C reaches us alone, and we stop them in order.
+        self._running.append(
+            subprocess.Popen(
+                [sys.executable, str(MANAGE), *arguments],
+                preexec_fn=die_with_parent,
+                process_group=0,
+            )
+        )
+
+    def wait(self) -> int:
+        """Until we are asked to stop (0) or one of them ends by itself (its status)."""
+        status = 0
+        while not self._stopping:
+            ended = [child for child in self._running if child.poll() is not None]
+            if ended:
+                status = ended[0].returncode or 1
+                break
+            self._pause()
+        self.stop()
+        return status
+
+    def alive(self) -> bool:
+        return not self._stopping and all(child.poll() is None for child in self._running)
+
+    def _pause(self) -> None:
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            self._running[0].wait(0.2)
+
+    def stop(self) -> None:
+        for child in self._running:
+            if child.poll() is None:
+                child.terminate()
+        for child in self._running:
+            try:
+                child.wait(self.STOP_SECONDS)
+            except subprocess.TimeoutExpired:
+                os.killpg(child.pid, signal.SIGKILL)
+                child.wait()

@@ -1,0 +1,169 @@
+"""The operators' pages of people: contacts and tags."""
+
+from typing import Any
+
+from django import forms
+from django.contrib import admin
+from django.db.models import Count, IntegerField, OuterRef, QuerySet, Subquery
+from django.db.models.functions import Coalesce, Lower
+from django.http import HttpRequest, HttpResponse
+from unfold.admin import ModelAdmin
+from unfold.decorators import display
+from unfold.paginator import InfinitePaginator
+
+from apps.core import phone
+from apps.core.pages import RefusesUsed, cause_link
+from apps.crm.models import Attribute, AttributeValue, Contact, ContactTag, Tag
+from apps.crm.sections import Section, contact_section, sections
+from apps.crm.services import is_country, timezones
+
+
+class ContactForm(forms.ModelForm):  # type: ignore[type-arg]
+    def clean_phone(self) -> str | None:
+        typed = (self.cleaned_data.get("phone") or "").strip()
+        number = phone.normalise(typed) if typed else None
+        if typed and number is None:
+            raise forms.ValidationError(
+                "This is not a valid mobile number: it needs the country code."
+            )
+        return number
+
+    def clean_email(self) -> str:
+        return str(self.cleaned_data["email"]).lower()
+
+    def clean_timezone(self) -> str:
+        zone = str(self.cleaned_data["timezone"]).strip()
+        if zone and zone not in timezones():
+            raise forms.ValidationError("This is not a timezone: write it like Europe/Berlin.")
+        return zone
+
+    def clean_country(self) -> str:
+        country = str(self.cleaned_data["country"]).strip().upper()
+        if country and not is_country(country):
+            raise forms.ValidationError("This is not a country: write two letters, like DE.")
+        return country
+
+    def clean(self) -> dict[str, Any]:
+        cleaned = super().clean() or {}
+        if not self.errors and not cleaned.get("phone") and not cleaned.get("email"):
+            raise forms.ValidationError("Fill in a mobile number or an email address.")
+        return cleaned
+
+
+@admin.register(Contact)
+class ContactAdmin(ModelAdmin):
+    form = ContactForm
+    list_display = ["display_name", "phone", "email", "tags", "created_at"]
+    ordering = ["-id"]
+    sortable_by = ()
+    paginator = InfinitePaginator
+    show_full_result_count = False
+    list_per_page = 50
+    list_max_show_all = 0
+    list_disable_select_all = True
+    search_fields = ["name", "phone", "email"]
+    search_help_text = "Search by name, mobile number or email address"
+    fields = ["name", "phone", "email", "timezone", "country", "owner", "tag_names", "created_at"]
+    readonly_fields = ["tag_names", "created_at"]
+    change_form_outer_after_template = "crm/contact_sections.html"
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[Contact]:
+        return super().get_queryset(request).prefetch_related("tag_links__tag")
+
+    def get_search_results(self, request: HttpRequest, queryset: Any, search_term: str) -> Any:
+        """A number or an address is looked up by index, anything else is part of a name."""
+        term = search_term.strip()
+        number = phone.normalise(term) if term else None
+        if number:
+            queryset = queryset.filter(phone=number)
+        elif "@" in term:
+            queryset = queryset.alias(lower=Lower("email")).filter(lower=term.lower())
+        elif term:
+            queryset = queryset.filter(name__icontains=term)
+        return queryset, False
+
+    @display(description="Name")
+    def display_name(self, contact: Contact) -> str:
+        return contact.name or "(no name)"
+
+    @display(description="Tags", label=True)
+    def tags(self, contact: Contact) -> list[str]:
+        return sorted(str(link.tag) for link in contact.tag_links.all())
+
+    @display(description="Tags", empty_value="–")
+    def tag_names(self, contact: Contact) -> str:
+        return ", ".join(self.tags(contact)) if contact.pk else ""
+
+    def save_model(self, request: HttpRequest, obj: Contact, form: Any, change: bool) -> None:
+        """Write what was changed in the form and nothing else: runs write contacts meanwhile."""
+        if change:
+            obj.save(update_fields=form.changed_data)
+        else:
+            obj.save()
+
+    def render_change_form(
+        self, request: HttpRequest, context: dict[str, Any], *args: Any, **kwargs: Any
+    ) -> HttpResponse:
+        contact = kwargs.get("obj")
+        context["sections"] = sections(request, contact) if contact else []
+        return super().render_change_form(request, context, *args, **kwargs)
+
+
+@admin.register(Tag)
+class TagAdmin(RefusesUsed, ModelAdmin):
+    list_display = ["name", "contacts"]
+    search_fields = ["name"]
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[Tag]:
+        links = ContactTag.objects.filter(tag=OuterRef("pk")).order_by().values("tag")
+        count = Subquery(links.annotate(n=Count("pk")).values("n"), output_field=IntegerField())
+        return super().get_queryset(request).annotate(contacts_count=Coalesce(count, 0))
+
+    @display(description="Contacts")
+    def contacts(self, tag: Any) -> int:
+        return int(tag.contacts_count)
+
+    def deletion_summary(self, objs: Any, request: HttpRequest) -> Any:
+        """In one line per tag: listing each contact that has it would not fit any page."""
+        lines = [f'The tag "{tag}", from {self._spell(tag)}' for tag in objs]
+        return lines, {"tags": len(lines)}, set(), []
+
+    def _spell(self, tag: Tag) -> str:
+        count = tag.contact_links.count()
+        return f"{count:,} contact{'' if count == 1 else 's'}"
+
+
+@admin.register(Attribute)
+class AttributeAdmin(RefusesUsed, ModelAdmin):
+    list_display = ["name", "type", "liquid"]
+    list_filter = ["type"]
+    search_fields = ["name", "key"]
+    fields = ["name", "type", "choices", "key"]
+
+    def get_fields(self, request: HttpRequest, obj: Attribute | None = None) -> list[str]:
+        """Once the type is fixed, only Choice has choices."""
+        typed = obj is not None and obj.type != Attribute.Type.CHOICE
+        return [name for name in self.fields if not (typed and name == "choices")]
+
+    def get_readonly_fields(self, request: HttpRequest, obj: Attribute | None = None) -> list[str]:
+        """Texts name the key and values are kept by type: neither changes later."""
+        return ["type", "key"] if obj else []
+
+    @display(description="In texts")
+    def liquid(self, attribute: Attribute) -> str:
+        return f"{{{{ attr.{attribute.key} }}}}"
+
+    def deletion_summary(self, objs: Any, request: HttpRequest) -> Any:
+        lines = [f'The attribute "{attribute}" with all of its values' for attribute in objs]
+        return lines, {"attributes": len(lines)}, set(), []
+
+
+@contact_section
+def attribute_values(request: HttpRequest, contact: Contact, limit: int) -> Section | None:
+    """All of them: they say who somebody is, not what happened lately."""
+    rows = AttributeValue.objects.filter(contact=contact).select_related("attribute")
+    shown = [
+        [row.attribute.name, row.value, row.updated_at, cause_link(row.cause, row.cause_id)]
+        for row in rows.order_by("attribute__name")
+    ]
+    return Section("Attributes", ["Attribute", "Value", "Set", "By"], shown) if shown else None

@@ -1,0 +1,217 @@
+"""What contacts have besides their identity: attributes that operators made, and the contact's
+own fields that may be set. A value is read by its type, or refused with a sentence."""
+
+import re
+from collections.abc import Callable, Collection
+from datetime import UTC, date, datetime
+from decimal import Decimal
+from typing import Any
+
+from django.core.exceptions import ValidationError
+from django.core.validators import URLValidator
+from django.utils import timezone
+
+from apps.core import clock
+from apps.core.moments import UnreadableMoment, read_moment
+from apps.crm import services
+from apps.crm.models import Attribute, AttributeValue, Contact
+
+MAX_TEXT = 10_000
+# As many digits as both databases keep exactly, and the column's own places.
+MAX_DIGITS, MAX_PLACES = 15, 10
+# Fields of a contact that may be set; the mobile number says who it is and may not.
+SETTABLE = {"name": "Name", "email": "Email", "timezone": "Timezone", "country": "Country"}
+
+_NUMBER = re.compile(r"[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)")
+_is_url = URLValidator(schemes=["http", "https"])
+
+
+class BadValue(ValueError):
+    """The value can't be kept; the message is a sentence that says why."""
+
+
+# --- reading ------------------------------------------------------------------------------------
+
+
+def read(attribute: Attribute, raw: str) -> tuple[str, Any]:
+    """The column and the typed value that `raw` means for the attribute. Raises BadValue."""
+    text = raw.strip()
+    if not text:
+        raise BadValue(
+            f'The value is empty, so "{attribute}" was left as it is. Clear Attribute empties it.'
+        )
+    column, reader = _READERS[attribute.type]
+    return column, reader(text, attribute)
+
+
+def _quote(text: str) -> str:
+    return f'"{text[:60]}"'
+
+
+def _text(text: str, _: Attribute) -> str:
+    if len(text) > MAX_TEXT:
+        raise BadValue(f"The text is longer than {MAX_TEXT:,} characters.")
+    return text
+
+
+def _number(text: str, _: Attribute) -> Decimal:
+    if not _NUMBER.fullmatch(text):
+        raise BadValue(f"{_quote(text)} is not a number.")
+    whole, _point, places = text.lstrip("+-").partition(".")
+    whole, places = whole.lstrip("0"), places.rstrip("0")
+    if len(whole) + len(places) > MAX_DIGITS or len(places) > MAX_PLACES:
+        raise BadValue(
+            f"{_quote(text)} has too many digits: {MAX_DIGITS} are kept, {MAX_PLACES} of them "
+            "behind the point."
+        )
+    return Decimal(text)
+
+
+def _moment(text: str, kind: str) -> datetime:
+    try:
+        return read_moment(text).astimezone(UTC)
+    except (UnreadableMoment, OverflowError):
+        raise BadValue(f"{_quote(text)} is not a {kind}: write it like 2026-03-31.") from None
+
+
+def _date(text: str, _: Attribute) -> date:
+    return _moment(text, "date").astimezone(timezone.get_default_timezone()).date()
+
+
+def _datetime(text: str, _: Attribute) -> datetime:
+    return _moment(text, "date with a time")
+
+
+def _url(text: str, _: Attribute) -> str:
+    try:
+        _is_url(text)
+    except ValidationError:
+        raise BadValue(f"{_quote(text)} is not a web address: it begins with https://.") from None
+    return text
+
+
+def _email(text: str, _: Attribute | None = None) -> str:
+    if not services.is_email(text):
+        raise BadValue(f"{_quote(text)} is not an email address.")
+    return text.lower()
+
+
+def _choice(text: str, attribute: Attribute) -> str:
+    spelled = {option.casefold(): option for option in attribute.options}
+    if text.casefold() not in spelled:
+        options = ", ".join(attribute.options)
+        raise BadValue(f'{_quote(text)} is not a choice of "{attribute}": {options}.')
+    return spelled[text.casefold()]
+
+
+_READERS: dict[str, tuple[str, Callable[[str, Attribute], Any]]] = {
+    Attribute.Type.TEXT: ("text", _text),
+    Attribute.Type.NUMBER: ("number", _number),
+    Attribute.Type.DATE: ("date", _date),
+    Attribute.Type.DATETIME: ("datetime", _datetime),
+    Attribute.Type.WEBSITE: ("text", _url),
+    Attribute.Type.EMAIL: ("text", _email),
+    Attribute.Type.CHOICE: ("text", _choice),
+    Attribute.Type.FILE: ("text", _url),
+}
+
+# --- attributes ---------------------------------------------------------------------------------
+
+_COLUMNS = ["text", "number", "date", "datetime"]
+
+
+def set_attribute(
+    contact: Contact, attribute: Attribute, raw: str, cause: str = "", cause_id: int | None = None
+) -> Any:
+    """Keep the value that `raw` means; returns it. Raises BadValue, the old value stays then."""
+    column, value = read(attribute, raw)
+    row = AttributeValue(
+        contact=contact,
+        attribute=attribute,
+        **{column: value},
+        updated_at=clock.now(),
+        cause=cause,
+        cause_id=cause_id,
+    )
+    AttributeValue.objects.bulk_create(
+        [row],
+        update_conflicts=True,
+        unique_fields=["contact", "attribute"],
+        update_fields=[*_COLUMNS, "updated_at", "cause", "cause_id"],
+    )
+    return value
+
+
+def clear_attribute(contact: Contact, attribute: Attribute) -> bool:
+    """Forget the value; False when there was none."""
+    gone, _ = AttributeValue.objects.filter(contact=contact, attribute=attribute).delete()
+    return bool(gone)
+
+
+def values_of(contact_ids: Collection[int]) -> dict[int, dict[str, Any]]:
+    """The values of each of these contacts by the attribute's key; one query."""
+    found: dict[int, dict[str, Any]] = {pk: {} for pk in contact_ids}
+    rows = AttributeValue.objects.filter(contact__in=found).select_related("attribute")
+    for row in rows:
+        found[row.contact_id][row.attribute.key] = row.value
+    return found
+
+
+# --- the contact's own fields -------------------------------------------------------------------
+
+
+def set_field(contact: Contact, field: str, raw: str) -> str:
+    """Set one of SETTABLE; returns what is kept. Raises BadValue, the old value stays then."""
+    text = " ".join(raw.split())
+    if not text:
+        name = SETTABLE[field]
+        raise BadValue(
+            f'The value is empty, so "{name}" was left as it is. Clear Attribute empties it.'
+        )
+    value = _FIELD_READERS[field](text)
+    if field == "email" and contact.phone is None and services.is_taken(value, contact):
+        raise BadValue(f"Another contact is known by the email address {_quote(value)}.")
+    _write(contact, field, value)
+    return value
+
+
+def clear_field(contact: Contact, field: str) -> bool:
+    """Empty one of SETTABLE; False when it was. Raises BadValue for an email address that is all
+    that says who the contact is."""
+    if not getattr(contact, field):
+        return False
+    if field == "email" and contact.phone is None:
+        raise BadValue("The email address stays: nothing else says who the contact is.")
+    _write(contact, field, "")
+    return True
+
+
+def _write(contact: Contact, field: str, value: str) -> None:
+    Contact.objects.filter(pk=contact.pk).update(**{field: value})
+    setattr(contact, field, value)
+
+
+def _name(text: str) -> str:
+    if len(text) > services.NAME_LENGTH:
+        raise BadValue(f"The name is longer than {services.NAME_LENGTH} characters.")
+    return text
+
+
+def _timezone(text: str) -> str:
+    if text not in services.timezones():
+        raise BadValue(f"{_quote(text)} is not a timezone: write it like Europe/Berlin.")
+    return text
+
+
+def _country(text: str) -> str:
+    if not services.is_country(text):
+        raise BadValue(f"{_quote(text)} is not a country: write two letters, like DE.")
+    return text.upper()
+
+
+_FIELD_READERS: dict[str, Callable[[str], str]] = {
+    "name": _name,
+    "email": _email,
+    "timezone": _timezone,
+    "country": _country,
+}

@@ -1,0 +1,191 @@
+"""What can be done to people. Plain functions that write rows and nothing else, so that a turn
+of the engine can repeat or roll them back. They write single columns, never a whole contact."""
+
+from dataclasses import dataclass
+from functools import cache
+from typing import Any
+from zoneinfo import available_timezones
+
+from django.core.exceptions import ValidationError
+from django.core.validators import validate_email
+from django.db import connection
+from django.db.models import BooleanField, ExpressionWrapper, Q, QuerySet, Value
+from django.db.models.functions import Lower
+
+from apps.core import clock, phone
+from apps.crm.models import Contact, ContactTag, Tag
+
+# Fields of a contact that a mapping may fill. Phone and email also say who it is.
+MAPPABLE = {
+    "phone": "Mobile Number",
+    "email": "Email",
+    "name": "Name",
+    "timezone": "Timezone",
+    "country": "Country",
+}
+
+EMAIL_LENGTH = 254
+NAME_LENGTH = 200
+
+
+class InvalidContact(ValueError):
+    """The details don't identify anybody; the message says why."""
+
+
+@dataclass(frozen=True)
+class Identity:
+    """Who somebody is: a phone number in E.164, else an email address in lower case."""
+
+    phone: str | None
+    email: str
+
+    @classmethod
+    def read(cls, raw_phone: object, raw_email: object) -> "Identity | None":
+        """What can be read of the two; None when both are blank. Raises InvalidContact when there
+        is something, but neither a number nor an address."""
+        typed_phone, typed_email = str(raw_phone or "").strip(), str(raw_email or "").strip()
+        number = phone.normalise(typed_phone)
+        email = typed_email.lower() if is_email(typed_email) else ""
+        if number or email:
+            return cls(number, email)
+        if typed_phone:
+            raise InvalidContact(
+                f'"{typed_phone[:60]}" is not a valid mobile number: it needs the country code.'
+            )
+        if typed_email:
+            raise InvalidContact(f'"{typed_email[:60]}" is not an email address.')
+        return None
+
+
+def is_email(text: str) -> bool:
+    try:
+        validate_email(text)
+    except ValidationError:
+        return False
+    return len(text.lower()) <= EMAIL_LENGTH
+
+
+def find(identity: Identity) -> Contact | None:
+    """The contact with this phone number; without a number, the one that is known by this email
+    alone, else the oldest one with this email."""
+    if identity.phone:
+        return Contact.objects.filter(phone=identity.phone).first()
+    has_phone = ExpressionWrapper(Q(phone__isnull=False), output_field=BooleanField())
+    return _with_email(identity.email).order_by(has_phone, "pk").first()
+
+
+def is_taken(email: str, contact: Contact) -> bool:
+    """Whether somebody else is known by this email address alone."""
+    return _with_email(email).filter(phone__isnull=True).exclude(pk=contact.pk).exists()
+
+
+def _with_email(email: str) -> QuerySet[Contact]:
+    return Contact.objects.alias(lower=Lower("email")).filter(lower=Lower(Value(email)))
+
+
+def identify(identity: Identity, details: dict[str, Any]) -> tuple[Contact, bool]:
+    """Find or create the contact and update the mapped `details` that are not blank.
+
+    Returns (contact, created). Someone known by email alone gains the phone number, when no
+    other contact has it.
+    """
+    contact = find(identity)
+    if contact is None and identity.phone and identity.email:
+        contact = _claim_by_email(identity)
+    wanted = _readable(details)
+    if identity.email:
+        wanted["email"] = identity.email
+    created = contact is None
+    if contact is None:
+        # A parallel run may have created the same person: take theirs.
+        new = Contact(phone=identity.phone, **wanted)
+        Contact.objects.bulk_create([new], ignore_conflicts=True)
+        contact = find(identity)
+        if contact is None:
+            raise InvalidContact("The contact could not be saved.")
+    changed = {k: v for k, v in wanted.items() if getattr(contact, k) != v}
+    if changed:
+        Contact.objects.filter(pk=contact.pk).update(**changed)
+        for field, value in changed.items():
+            setattr(contact, field, value)
+    return contact, created
+
+
+def _readable(details: dict[str, Any]) -> dict[str, str]:
+    """The mapped details besides phone and email that can be kept; the others are left out."""
+    texts = {field: " ".join(str(details.get(field) or "").split()) for field in MAPPABLE}
+    readable = {"name": texts["name"][:NAME_LENGTH]}
+    if texts["timezone"] and texts["timezone"] in timezones():
+        readable["timezone"] = texts["timezone"]
+    if is_country(texts["country"]):
+        readable["country"] = texts["country"].upper()
+    return {field: text for field, text in readable.items() if text}
+
+
+def is_country(text: str) -> bool:
+    """Two letters, as in ISO 3166."""
+    return len(text) == 2 and text.isascii() and text.isalpha()
+
+
+@cache
+def timezones() -> set[str]:
+    return available_timezones()  # reads a whole directory tree
+
+
+def _claim_by_email(identity: Identity) -> Contact | None:
+    contact = _with_email(identity.email).filter(phone__isnull=True).first()
+    if contact is None:
+        return None
+    unclaimed = Contact.objects.filter(pk=contact.pk, phone__isnull=True)
+    if not unclaimed.update(phone=identity.phone):
+        return None  # A parallel run has just given that contact another number.
+    contact.phone = identity.phone
+    return contact
+
+
+def _tag_name(text: str) -> str:
+    return " ".join(text.split())[:100]
+
+
+def tag_named(name: str) -> Tag:
+    """The tag of that name, ignoring case; created when there is none."""
+    name = _tag_name(name)
+    # The database does the folding, as in its unique constraint: SQLite folds A to Z only.
+    by_name = Tag.objects.alias(lower=Lower("name")).filter(lower=Lower(Value(name)))
+    tag = by_name.first()
+    if tag is None:
+        Tag.objects.bulk_create([Tag(name=name)], ignore_conflicts=True)
+        tag = by_name.get()
+    return tag
+
+
+def add_tags(
+    contact: Contact, tags: list[Tag], cause: str = "", cause_id: int | None = None
+) -> int:
+    """Put `tags` on the contact; returns how many it did not have yet."""
+    if not tags:
+        return 0
+    now = connection.ops.adapt_datetimefield_value(clock.now())
+    row = "(%s, %s, %s, %s, %s)"
+    with connection.cursor() as cursor:
+        # One statement that also counts, which bulk_create with ignore_conflicts can't.
+        cursor.execute(
+            "INSERT INTO crm_contacttag (contact_id, tag_id, cause, cause_id, created_at)"
+            f" VALUES {', '.join([row] * len(tags))} ON CONFLICT DO NOTHING RETURNING id",
+            [value for tag in tags for value in (contact.pk, tag.pk, cause, cause_id, now)],
+        )
+        return len(cursor.fetchall())
+
+
+def tags_called(names: list[str]) -> list[Tag]:
+    """The tags of these names, ignoring case; a name that is blank or no tag is passed over."""
+    wanted = [Lower(Value(name)) for name in map(_tag_name, names) if name]
+    if not wanted:
+        return []
+    return list(Tag.objects.alias(lower=Lower("name")).filter(lower__in=wanted))
+
+
+def remove_tags(contact: Contact, tags: list[Tag]) -> int:
+    """Take `tags` off the contact; returns how many it had. The tags themselves stay."""
+    removed, _ = ContactTag.objects.filter(contact=contact, tag__in=tags).delete()
+    return removed

@@ -1,0 +1,136 @@
+"""Runs: the list, the timeline, and cancelling by hand."""
+
+from typing import Any
+
+from django.contrib import admin, messages
+from django.core.exceptions import PermissionDenied
+from django.db.models import OuterRef, QuerySet, Subquery
+from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
+from django.urls import path, reverse
+from django.utils.safestring import SafeString
+from unfold.contrib.filters.admin import RelatedDropdownFilter
+from unfold.decorators import action, display
+
+from apps.connectors.models import Revision
+from apps.core.pages import LargeTableAdmin, as_id, cause_link
+from apps.core.readable import duration
+from apps.engine.admin.columns import connector_link, connector_name, contact_link
+from apps.engine.cancel import cancel_runs
+from apps.engine.models import Delay, Run
+from apps.engine.timeline import timeline
+
+STATE_COLOURS = {
+    "due": "info",
+    "leased": "info",
+    "waiting": "warning",
+    "done": "success",
+    "stopped": "",
+    "failed": "danger",
+    "cancelled": "",
+}
+
+
+def by_hand(request: HttpRequest) -> str:
+    """The note of what a person ended."""
+    return f"Cancelled by {request.user.get_username()}"
+
+
+def took(run: Run) -> str:
+    return duration(run.finished_at - run.started_at) if run.finished_at else "–"
+
+
+@admin.register(Run)
+class RunAdmin(LargeTableAdmin):
+    list_display = ["number", "connector_column", "state_label", "contact_column"]
+    list_display += ["started_at", "took_column", "waits_until"]
+    list_filter = ["state", ("connector", RelatedDropdownFilter)]
+    list_filter_submit = True
+    search_fields = ["id"]
+    search_help_text = "Search by run id"
+    actions = ["cancel_selected"]
+    page_template = "engine/run.html"
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[Run]:
+        waiting = Delay.objects.filter(run=OuterRef("pk"), state=Delay.State.WAITING)
+        runs = super().get_queryset(request).prefetch_related("connector", "contact")
+        return runs.defer("values").annotate(until=Subquery(waiting.values("wake_at")[:1]))
+
+    def get_search_results(self, request: HttpRequest, queryset: Any, search_term: str) -> Any:
+        if search_term:
+            queryset = queryset.filter(pk=as_id(search_term))
+        return queryset, False
+
+    @display(description="Run")
+    def number(self, run: Run) -> str:
+        return f"#{run.pk}"
+
+    @display(description="Connector")
+    def connector_column(self, run: Run) -> str:
+        return connector_name(run)
+
+    @display(description="State", label=STATE_COLOURS)
+    def state_label(self, run: Run) -> tuple[str, str]:
+        return run.state, run.get_state_display()
+
+    @display(description="Contact")
+    def contact_column(self, run: Run) -> SafeString | str:
+        return contact_link(run)
+
+    @display(description="Took")
+    def took_column(self, run: Run) -> str:
+        return took(run)
+
+    @display(description="Waiting until", empty_value="–")
+    def waits_until(self, run: Any) -> Any:
+        return run.until
+
+    def page_context(self, request: HttpRequest, row: Run) -> dict[str, Any]:
+        numbers = Revision.objects.filter(pk=row.revision_id).values_list("number", flat=True)
+        return {
+            "connector": connector_link(row),
+            "contact": contact_link(row),
+            "parent": cause_link(row.cause, row.cause_id) if row.cause == "run" else "",
+            "revision": numbers.first(),
+            "took": took(row),
+            "ended": row.state not in Run.OPEN,
+            "timeline": timeline(row),
+            "may_cancel_delay": request.user.has_perm("engine.change_delay"),
+        }
+
+    def get_urls(self) -> list[Any]:
+        cancel = self.admin_site.admin_view(self.cancel_view)
+        return [
+            path("<int:pk>/cancel/", cancel, name="engine_run_cancel"),
+            *super().get_urls(),
+        ]
+
+    def cancel_view(self, request: HttpRequest, pk: int) -> HttpResponse:
+        """*Cancel run*: asks first, then ends it."""
+        if not self.has_act_permission(request):
+            raise PermissionDenied
+        run = self.find(request, str(pk))
+        page = reverse("admin:engine_run_change", args=[run.pk])
+        if request.method != "POST":
+            question = (
+                f"Cancel run {run.pk} of {connector_name(run)}? It does nothing more, and a delay "
+                "in it ends. What it has done already, queued messages too, stays."
+            )
+            return self.ask(request, question, "Cancel run", {}, page)
+        if cancel_runs([run.pk], by_hand(request)):
+            self.message_user(request, f"Run {run.pk} was cancelled.", messages.SUCCESS)
+        else:
+            self.message_user(request, f"Run {run.pk} had ended already.", messages.WARNING)
+        return HttpResponseRedirect(page)
+
+    @action(description="Cancel selected runs", permissions=["act"])
+    def cancel_selected(self, request: HttpRequest, queryset: QuerySet[Run]) -> HttpResponse | None:
+        question = (
+            "Cancel the selected runs that have not ended? They do nothing more, and delays in "
+            "them end. What they have done already, queued messages too, stays."
+        )
+        chosen = self.ask_about(request, queryset, "cancel_selected", question, "Cancel runs")
+        if isinstance(chosen, HttpResponse):
+            return chosen
+        count = cancel_runs(chosen, by_hand(request))
+        self.message_user(request, f"Cancelled: {count} of {len(chosen)} runs.", messages.SUCCESS)
+        return None

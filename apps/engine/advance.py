@@ -1,0 +1,243 @@
+"""Moving one run forward through its plan until it ends or waits. Writes through services and
+collects the rest (timeline, delays) for the turn to write."""
+
+import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from time import perf_counter_ns
+from typing import Any
+
+from django.db import DatabaseError, transaction
+from liquid.exceptions import LiquidError
+
+from apps.connectors.models import Action, OnError
+from apps.connectors.outcomes import KEEP, Done, Failed, Outcome, Skip, Stop, Wait
+from apps.core import clock, liquid
+from apps.crm import services as crm
+from apps.crm.services import Identity, InvalidContact
+from apps.engine.context import RunContext, Vanished
+from apps.engine.models import Attempt, Delay, Run
+from apps.engine.plan import Item
+
+logger = logging.getLogger(__name__)
+
+_RESULTS = {
+    Done: Attempt.Result.DONE,
+    Skip: Attempt.Result.SKIPPED,
+    Wait: Attempt.Result.WAITING,
+    Stop: Attempt.Result.STOPPED,
+    Failed: Attempt.Result.FAILED,
+}
+
+
+class HalfDone(Exception):
+    """An action broke after it had written: only rolling the turn back undoes it."""
+
+
+class Writes:
+    """Counts the statements of a turn that change rows: an action that broke before its first one
+    has done nothing, and needs no savepoint to say so (docs/adr/0006). Wraps execution."""
+
+    def __init__(self) -> None:
+        self.count = 0
+
+    def __call__(self, execute: Any, sql: str, params: Any, many: bool, context: Any) -> Any:
+        if not sql.startswith("SELECT"):
+            self.count += 1
+        return execute(sql, params, many, context)
+
+
+@dataclass
+class Story:
+    """What a turn has to write besides the runs themselves, and how much was written so far."""
+
+    attempts: list[Attempt] = field(default_factory=list)
+    delays: list[Delay] = field(default_factory=list)
+    writes: Writes = field(default_factory=Writes)
+
+
+def advance(context: RunContext, story: Story, alone: bool = False) -> None:
+    """Perform items until the run ends or waits.
+
+    What would leave an action half done goes up to the turn, which is rolled back and done again
+    run by run; `alone` (the turn holds nothing but this run) contains it by savepoints.
+    """
+    run = context.run
+    if run.position < 0:
+        map_contact(context, story, alone)
+        run.position = 0
+    items = context.plan.items
+    while run.state == Run.State.LEASED:
+        if run.position >= len(items):
+            end(run, Run.State.DONE)
+            break
+        item = items[run.position]
+        if item.action is not None and not item.action.enabled:
+            run.position += 1
+            continue
+        begun = perf_counter_ns()
+        context.begin(item.action)
+        outcome = perform(item, context, story, alone)
+        take_effect(outcome, item, context, story)
+        story.attempts.append(entry(context, item, outcome, (perf_counter_ns() - begun) // 1000))
+        run.last_executed_at = clock.now()
+
+
+def perform(item: Item, context: RunContext, story: Story, alone: bool) -> Outcome:
+    """The outcome of one action; raises only what the turn has to handle (see `whole`)."""
+    action = item.action
+    if action is None:
+        return Failed(f'This installation has no action kind "{item.kind}".')
+    if action.needs_contact and context.contact is None:
+        return Skip("No contact mapped")
+    try:
+        with whole(story, savepoint=alone and action.writes):
+            return action.perform(context)
+    except HalfDone:
+        raise
+    except Exception as error:
+        if isinstance(error, DatabaseError) and (not alone or is_transient(error)):
+            raise
+        return Failed(_sentence(error, action, context), rest_of_step=action.guards_step)
+
+
+@contextmanager
+def whole(story: Story, savepoint: bool) -> Iterator[None]:
+    """All of what stands inside is done, or nothing. Without a savepoint that is only so as long
+    as nothing was written before it broke: HalfDone says that something was."""
+    if savepoint:
+        with transaction.atomic():
+            yield
+        return
+    before = story.writes.count
+    try:
+        yield
+    except DatabaseError:
+        raise
+    except Exception as error:
+        if story.writes.count != before:
+            raise HalfDone from error
+        raise
+
+
+def _sentence(error: Exception, action: Action, context: RunContext) -> str:
+    """What kept the action from being performed, for the operator."""
+    match error:
+        case Vanished():
+            return str(error)
+        case LiquidError():
+            return f"An attribute can't be filled in: {liquid.reason(error)}"
+    logger.exception("Action %s of run %s", action.key, context.run.pk, exc_info=error)
+    if isinstance(error, DatabaseError):
+        return f"The database refused it: {str(error).splitlines()[0]}"
+    return (
+        f"The action broke ({type(error).__name__}); the server's log says where. Please report it."
+    )
+
+
+def is_transient(error: BaseException) -> bool:
+    """Deadlock, serialization failure, lock timeout, busy file or lost connection: nobody's
+    guilt, so the same work is simply done again."""
+    cause: Any = error.__cause__
+    state = getattr(cause, "sqlstate", None) or ""
+    if state in ("40P01", "40001", "55P03") or state[:2] in ("08", "57"):
+        return True
+    text = str(error).lower()
+    return "database is locked" in text or ("connection" in text and not state)
+
+
+def take_effect(outcome: Outcome, item: Item, context: RunContext, story: Story) -> None:
+    """Set where the run stands after this outcome."""
+    run = context.run
+    run.position += 1
+    if isinstance(outcome, Done | Failed) and outcome.contact is not KEEP:
+        context.set_contact(outcome.contact)
+    match outcome:
+        case Wait():
+            run.state = Run.State.WAITING
+            story.delays.append(_delay(outcome, item, run))
+        case Stop():
+            end(run, Run.State.STOPPED)
+        case Skip(rest_of_step=True) | Failed(rest_of_step=True):
+            run.position = item.next_step
+        case Failed() if item.action and item.action.on_error == OnError.STOP:
+            end(run, Run.State.FAILED, f"{item.label}: {outcome.note}")
+    values = getattr(outcome, "values", None)
+    if values and item.action is not None and item.action.gives:
+        context.give(item.action.gives, item.action.key, dict(values))
+
+
+def end(run: Run, state: str, error: str = "") -> None:
+    run.state = state
+    run.error = error[:300]
+    run.finished_at = clock.now()
+
+
+def _delay(wait: Wait, item: Item, run: Run) -> Delay:
+    return Delay(
+        run_id=run.pk,
+        connector_id=run.connector_id,
+        action_uid=_uid(item.action),
+        label=item.label[:80],
+        identifier=wait.identifier.strip()[:200],
+        wake_at=wait.until,
+        created_at=clock.now(),
+    )
+
+
+def _uid(action: Action | None) -> Any:
+    return action.uid if action else None
+
+
+def entry(context: RunContext, item: Item, outcome: Outcome, duration_us: int) -> Attempt:
+    note = outcome.note
+    return Attempt(
+        run_id=context.run.pk,
+        passage=context.passage,
+        step_name=item.step_name,
+        action_uid=_uid(item.action),
+        kind=item.kind,
+        label=item.label[:80],
+        result=_RESULTS[type(outcome)],
+        note=note if len(note) <= 500 else note[:499] + "…",
+        went_in=context.inputs,
+        came_out=dict(getattr(outcome, "values", {})),
+        missing=sorted(set(context.missing)),
+        at=clock.now(),
+        duration_us=duration_us,
+    )
+
+
+def map_contact(context: RunContext, story: Story, alone: bool) -> None:
+    """Field mapping, before the first step: find or create the contact of the event."""
+    mapping = context.plan.mapping
+    if not mapping:
+        return
+    begun = perf_counter_ns()
+    context.begin(None)
+    item = Item(None, "Field mapping", "field_mapping", "", 0)
+    try:
+        details = {name: context.render(name, text) for name, text in mapping.items()}
+        identity = Identity.read(details.get("phone"), details.get("email"))
+        if identity is None:
+            outcome: Outcome = Skip("The event names neither a mobile number nor an email address.")
+        else:
+            with whole(story, savepoint=alone):
+                contact, created = crm.identify(identity, details)
+            context.set_contact(contact)
+            outcome = Done("Contact created" if created else "Contact found", {"id": contact.pk})
+    except InvalidContact as error:
+        outcome = Failed(f"{error} {_goes_on(context)}")
+    except LiquidError as error:
+        why = f"An attribute can't be filled in: {liquid.reason(error)}."
+        outcome = Failed(f"{why} {_goes_on(context)}")
+    took = (perf_counter_ns() - begun) // 1000
+    story.attempts.append(entry(context, item, outcome, took))
+
+
+def _goes_on(context: RunContext) -> str:
+    """With whom, when the field mapping found nobody: a routed run has its parent's contact."""
+    if context.contact is None:
+        return "The run goes on without a contact."
+    return "The run goes on with its parent's contact."

@@ -1,0 +1,122 @@
+"""The clock is the broker: Django-Q asks it for tasks, and it answers with a drain whenever a row
+is due. Ordinary tasks and schedules go through it unchanged, from Django-Q's own table."""
+
+import logging
+from datetime import datetime
+from time import monotonic, sleep
+from typing import Any
+
+from django import db
+from django.conf import settings
+from django.db import connection
+from django.db.models import Min
+from django.utils import timezone
+from django_q.brokers.orm import ORM
+from django_q.models import OrmQ
+from django_q.signing import SignedPackage
+
+from apps.core import clock
+from apps.core.due import is_postgresql
+from apps.engine.bell import CHANNEL, LOOKS_EVERY
+from apps.engine.drain import floor
+from apps.engine.models import Delay, Run
+from apps.messaging.models import Message
+
+logger = logging.getLogger(__name__)
+
+# After a drain found nothing although a row looked due (an earlier message to the same address is
+# under way, another host was faster), the next one is not handed out for this long.
+BARREN_PAUSE = 0.1
+SQLITE_LOOKS_EVERY = 0.05
+DRAIN = "drain"
+
+
+class DueBroker(ORM):
+    """An ORM broker whose dequeue() is the clock. It keeps its connection (and its LISTEN) open
+    and survives a database that goes away."""
+
+    def __init__(self, list_key: str | None = None) -> None:
+        super().__init__(list_key)
+        self._listening: Any = None
+        self._drain = SignedPackage.dumps(
+            {
+                "id": DRAIN,
+                "name": DRAIN,
+                "func": "apps.engine.drain.drain",
+                "args": (),
+                "kwargs": {},
+            }
+        )
+
+    @staticmethod
+    def get_connection(list_key: str | None = None) -> Any:
+        return OrmQ.objects
+
+    def dequeue(self) -> list[tuple[Any, str]] | None:
+        try:
+            return self._ordinary_tasks() or self._drain_when_due()
+        except db.Error as error:
+            logger.warning("The clock lost its database and tries again: %s", error)
+            db.close_old_connections()
+            connection.close()
+            self._listening = None
+            sleep(1)
+            return None
+
+    def acknowledge(self, task_id: Any) -> Any:
+        return None if task_id == DRAIN else super().acknowledge(task_id)
+
+    def fail(self, task_id: Any) -> Any:
+        return self.acknowledge(task_id)
+
+    def _ordinary_tasks(self) -> list[tuple[Any, str]] | None:
+        if not OrmQ.objects.filter(key=self.list_key, lock__lt=timezone.now()).exists():
+            return None
+        tasks: list[tuple[Any, str]] | None = super().dequeue()
+        return tasks
+
+    def _drain_when_due(self) -> list[tuple[Any, str]] | None:
+        """Hand out a drain if a row is due and a drain may start, else wait: for the bell, for
+        the next row, for a look around at the latest."""
+        self._listen()
+        wait = LOOKS_EVERY.total_seconds()
+        due_at = earliest_due()
+        if due_at is not None:
+            wait = min(wait, (due_at - clock.now()).total_seconds())
+        if wait <= 0:
+            wait = floor.barren_at.value + BARREN_PAUSE - monotonic()
+            if floor.drains.value >= settings.DRAINS:
+                # All hands are busy; they look for themselves before they stop.
+                wait = max(wait, SQLITE_LOOKS_EVERY)
+            elif wait <= 0:
+                with floor.drains.get_lock():
+                    floor.drains.value += 1
+                return [(DRAIN, self._drain)]
+        self._wait(wait)
+        return None
+
+    def _listen(self) -> None:
+        if is_postgresql() and (self._listening is None or self._listening.closed):
+            connection.ensure_connection()
+            self._listening = connection.connection
+            self._listening.execute(f"LISTEN {CHANNEL}")
+
+    def _wait(self, seconds: float) -> None:
+        if self._listening is None:
+            sleep(min(seconds, SQLITE_LOOKS_EVERY))
+            return
+        for _ in self._listening.notifies(timeout=seconds, stop_after=1):
+            pass
+
+
+def earliest_due() -> datetime | None:
+    """When the next row of any lane wakes; three reads at the start of a partial index."""
+    times = [
+        Run.earliest(),
+        Delay.objects.filter(state=Delay.State.WAITING).aggregate(at=Min("wake_at"))["at"],
+        Message.objects.filter(state=Message.State.QUEUED, channel__enabled=True)
+        .order_by("wake_at")
+        .values_list("wake_at", flat=True)
+        .first(),
+    ]
+    return min((at for at in times if at is not None), default=None)

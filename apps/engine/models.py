@@ -1,0 +1,201 @@
+"""What happens: events come in, runs act on them, delays sleep, attempts tell the story.
+
+No foreign-key constraint points at these tables, so that they can be pruned or partitioned.
+"""
+
+from typing import Any
+
+from django.db import models
+from django.db.models import Q
+
+from apps.connectors.models import Connector, Revision
+from apps.core import clock
+from apps.core.cause import Caused
+from apps.core.due import Due
+from apps.core.fields import JsonText
+from apps.engine import bodies
+
+
+def loose_key(to: Any, **kwargs: Any) -> Any:
+    """A foreign key for reading, without a constraint and without cascades."""
+    return models.ForeignKey(
+        to, on_delete=models.DO_NOTHING, db_constraint=False, related_name="+", **kwargs
+    )
+
+
+class Event(models.Model):
+    """Something posted to a connector, kept as it came."""
+
+    class State(models.TextChoices):
+        ACCEPTED = "accepted", "Accepted"
+        SAMPLE = "sample", "Sample"
+        REJECTED = "rejected", "Rejected"
+
+    class Source(models.TextChoices):
+        WEBHOOK = "webhook", "Webhook"
+        MANUAL = "manual", "Manual test"
+
+    connector = loose_key(Connector, db_index=False)
+    source = models.CharField(max_length=20, choices=Source, default=Source.WEBHOOK)
+    state = models.CharField(max_length=10, choices=State, default=State.ACCEPTED)
+    received_at = models.DateTimeField(default=clock.now)
+    content_type = models.CharField(max_length=200, blank=True)
+    # The body in its own words; what is not text is kept in base64 (form "raw").
+    form = models.CharField(max_length=10, default="json")
+    body = models.TextField(blank=True)
+    query = JsonText(default=dict)
+    error = models.CharField(max_length=300, blank=True)
+
+    class Meta:
+        indexes = [models.Index(fields=["connector", "-id"], name="engine_event_connector")]
+
+    def __str__(self) -> str:
+        return f"Event {self.pk}"
+
+    @property
+    def payload(self) -> dict[str, Any]:
+        """The event as steps read it: always an object."""
+        return bodies.payload(self.form, self.body, self.content_type)
+
+
+class DedupeKey(models.Model):
+    """A value of the dedupe rule that was seen. Kept apart and with an expiry, so that events
+    can be pruned without forgetting what must not run twice."""
+
+    connector = models.ForeignKey(
+        Connector, on_delete=models.CASCADE, related_name="+", db_index=False
+    )
+    key = models.CharField(max_length=300)
+    event_id = models.BigIntegerField()
+    expires_at = models.DateTimeField(db_index=True)
+
+    class Meta:
+        constraints = [models.UniqueConstraint(fields=["connector", "key"], name="engine_dedupe")]
+
+    def __str__(self) -> str:
+        return self.key
+
+
+class Run(Caused, Due):
+    """One pass of one revision over one event."""
+
+    class State(models.TextChoices):
+        DUE = "due", "Due"
+        LEASED = "leased", "Running"
+        WAITING = "waiting", "Waiting"
+        DONE = "done", "Done"
+        STOPPED = "stopped", "Stopped"
+        FAILED = "failed", "Failed"
+        CANCELLED = "cancelled", "Cancelled"
+
+    READY = State.DUE
+    LEASED = State.LEASED
+    # What a lost worker had not committed did not happen: the run goes on from its position.
+    ON_EXPIRY = {State.LEASED: State.DUE}
+    OPEN = (State.DUE, State.LEASED, State.WAITING)
+
+    event = loose_key(Event)
+    connector = loose_key(Connector, db_index=False)
+    revision = loose_key(Revision, db_index=False)
+    contact = loose_key("crm.Contact", null=True)
+    state = models.CharField(max_length=10, choices=State, default=State.DUE)
+    # Index into the revision's items: what is performed next.
+    position = models.IntegerField(default=-1)
+    # Raised by a deliberate repeat, so that its effects get keys of their own.
+    passage = models.IntegerField("pass", default=1)
+    # Claims without progress: 1 gets a run claimed alone, more end it as poison.
+    attempts = models.IntegerField(default=0)
+    values = JsonText(default=dict)
+    # The connectors of the runs that led to this one by routing, the first one first.
+    chain = JsonText(default=list, db_default=[])
+    error = models.CharField(max_length=300, blank=True)
+    started_at = models.DateTimeField(default=clock.now)
+    last_executed_at = models.DateTimeField(null=True)
+    finished_at = models.DateTimeField(null=True)
+
+    class Meta:
+        indexes = [
+            models.Index(
+                fields=["connector", "wake_at"],
+                name="engine_run_due",
+                condition=Q(state="due"),
+            ),
+            models.Index(fields=["wake_at"], name="engine_run_next", condition=Q(state="due")),
+            models.Index(
+                fields=["id"],
+                name="engine_run_suspect",
+                condition=Q(state="due", attempts__gt=0),
+            ),
+            models.Index(fields=["id"], name="engine_run_lease", condition=Q(state="leased")),
+            models.Index(fields=["connector", "-id"], name="engine_run_connector"),
+        ]
+
+    def __str__(self) -> str:
+        return f"Run {self.pk}"
+
+
+class Delay(models.Model):
+    """A run asleep. Nothing else of the run exists in any queue while it sleeps; waking is one
+    statement that turns *waiting* into *fired*, so it needs no lease."""
+
+    class State(models.TextChoices):
+        WAITING = "waiting", "Waiting"
+        FIRED = "fired", "Fired"
+        CANCELLED = "cancelled", "Cancelled"
+
+    run = loose_key(Run)
+    connector = loose_key(Connector, db_index=False)
+    action_uid = models.UUIDField()
+    label = models.CharField(max_length=80)
+    identifier = models.CharField(max_length=200, blank=True)
+    wake_at = models.DateTimeField()
+    state = models.CharField(max_length=10, choices=State, default=State.WAITING)
+    created_at = models.DateTimeField(default=clock.now)
+    ended_at = models.DateTimeField(null=True)
+
+    class Meta:
+        indexes = [
+            models.Index(
+                fields=["wake_at"],
+                name="engine_delay_due",
+                condition=Q(state="waiting"),
+            ),
+            models.Index(
+                fields=["connector", "identifier"],
+                name="engine_delay_cancel",
+                condition=Q(state="waiting"),
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return f"Delay of run {self.run_id}"
+
+
+class Attempt(models.Model):
+    """One entry of a run's timeline: an action tried, with what went in and what came out."""
+
+    class Result(models.TextChoices):
+        DONE = "done", "Done"
+        SKIPPED = "skipped", "Skipped"
+        WAITING = "waiting", "Waiting"
+        STOPPED = "stopped", "Stopped"
+        FAILED = "failed", "Failed"
+        CANCELLED = "cancelled", "Cancelled"
+
+    run = loose_key(Run)
+    passage = models.IntegerField(default=1)
+    step_name = models.CharField(max_length=100, blank=True)
+    action_uid = models.UUIDField(null=True)
+    kind = models.CharField(max_length=40)
+    label = models.CharField(max_length=80)
+    result = models.CharField(max_length=10, choices=Result)
+    note = models.CharField(max_length=500, blank=True)
+    went_in = JsonText(default=dict)
+    came_out = JsonText(default=dict)
+    # Names of attributes that had no value.
+    missing = JsonText(default=list)
+    at = models.DateTimeField(default=clock.now)
+    duration_us = models.IntegerField(default=0)
+
+    def __str__(self) -> str:
+        return f"{self.label}: {self.get_result_display()}"

@@ -1,0 +1,54 @@
+"""The sweep: every minute, and at every start, put right what dead workers left behind."""
+
+import logging
+from datetime import timedelta
+from typing import Any
+
+from django_q.models import Failure, Schedule
+
+from apps.core import clock
+from apps.core.due import Due, dead_owners
+from apps.engine.models import DedupeKey, Run
+from apps.messaging import delivery
+from apps.messaging.models import Message
+
+logger = logging.getLogger(__name__)
+
+LANES: tuple[type[Due], ...] = (Run, Message)
+FAILURES_KEPT = timedelta(days=30)
+
+
+def sweep() -> dict[str, int]:
+    """Release leases of the dead, settle lost sends, drop what has expired; returns the counts."""
+    return {
+        "released": release_leases_of_the_dead(),
+        "expired": sum(lane.expire() for lane in LANES),
+        "settled": delivery.settle_unknown(),
+        "forgotten": DedupeKey.objects.filter(expires_at__lt=clock.now()).delete()[0],
+        "pruned": Failure.objects.filter(stopped__lt=clock.now() - FAILURES_KEPT).delete()[0],
+    }
+
+
+def release_leases_of_the_dead() -> int:
+    """Leases of this host's processes that are gone need not run out first."""
+    released = 0
+    for lane in LANES:
+        rows: Any = lane._default_manager
+        leased = rows.filter(state__in=list(lane.ON_EXPIRY))
+        dead = dead_owners(list(leased.values_list("lease_owner", flat=True).distinct()))
+        if dead:
+            released += lane.expire(only_owners=dead)
+    return released
+
+
+def ensure_schedule() -> None:
+    """The sweep is a Django-Q schedule: make it once, correct it if somebody changed it."""
+    Schedule.objects.update_or_create(
+        name="sweep",
+        defaults={
+            "func": "apps.engine.sweep.sweep",
+            "schedule_type": Schedule.MINUTES,
+            "minutes": 1,
+            "repeats": -1,
+        },
+    )

@@ -1,0 +1,88 @@
+"""A run as a story: its attempts in order, with the messages and delays that came of each."""
+
+from dataclasses import dataclass, field
+from datetime import timedelta
+from typing import Any
+
+from apps.connectors.registry import kinds
+from apps.core.readable import duration, pretty_json
+from apps.engine.models import Attempt, Delay, Run
+from apps.messaging.models import Message
+
+ROUTING = "route_to_connector"
+_OWN_ICONS = {"field_mapping": "person_search", "cancel": "cancel", "loop_guard": "sync_problem"}
+
+
+@dataclass
+class Entry:
+    """One entry of the timeline, ready to be shown."""
+
+    attempt: Attempt
+    icon: str
+    took: str
+    went_in: str
+    came_out: str
+    messages: list[Message] = field(default_factory=list)
+    delay: Delay | None = None
+    # The run that a routing started.
+    routed_to: int | None = None
+
+
+@dataclass(frozen=True)
+class Timeline:
+    entries: list[Entry]
+    # Messages of the run that no entry claims.
+    others: list[Message]
+
+
+def timeline(run: Run) -> Timeline:
+    """The run's story; three queries, however long it is."""
+    attempts = Attempt.objects.filter(run=run.pk).order_by("pk")
+    entries = [_entry(attempt) for attempt in attempts]
+    _add_delays(run, entries)
+    return Timeline(entries, _add_messages(run, entries))
+
+
+def _entry(attempt: Attempt) -> Entry:
+    kind = kinds().get(attempt.kind)
+    return Entry(
+        attempt=attempt,
+        icon=kind.icon if kind else _OWN_ICONS.get(attempt.kind, "help"),
+        took=duration(timedelta(microseconds=attempt.duration_us)) if attempt.duration_us else "",
+        went_in=_pretty(attempt.went_in),
+        came_out=_pretty(attempt.came_out),
+        routed_to=attempt.came_out.get("run_id") if attempt.kind == ROUTING else None,
+    )
+
+
+def _pretty(values: Any) -> str:
+    return pretty_json(values) if values else ""
+
+
+def _add_delays(run: Run, entries: list[Entry]) -> None:
+    """Each entry that fell asleep gets its delay: the n-th of an action the n-th of that action."""
+    asleep: dict[Any, list[Delay]] = {}
+    for delay in Delay.objects.filter(run=run.pk).order_by("pk"):
+        asleep.setdefault(delay.action_uid, []).append(delay)
+    for entry in entries:
+        waiting = asleep.get(entry.attempt.action_uid)
+        if entry.attempt.result == Attempt.Result.WAITING and waiting:
+            entry.delay = waiting.pop(0)
+
+
+def _add_messages(run: Run, entries: list[Entry]) -> list[Message]:
+    """Give each message to the entry that queued it; returns those without one. Their key is
+    the engine's (RunContext.key) and the address."""
+    queued_by = {
+        f"run:{run.pk}:{entry.attempt.passage}:{entry.attempt.action_uid}": entry
+        for entry in entries
+    }
+    others = []
+    rows = Message.objects.filter(cause="run", cause_id=run.pk).order_by("pk")
+    for message in rows.select_related("channel"):
+        entry = queued_by.get((message.key or "").rpartition(":")[0])
+        if entry is None:
+            others.append(message)
+        else:
+            entry.messages.append(message)
+    return others

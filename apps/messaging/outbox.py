@@ -1,0 +1,73 @@
+"""Queueing messages. A message to the outside is a row before it is a request."""
+
+from dataclasses import dataclass
+
+from apps.core import clock, phone
+from apps.crm.models import Contact
+from apps.messaging import gate
+from apps.messaging.models import Channel, Message
+
+
+@dataclass(frozen=True)
+class Queued:
+    """What became of one recipient: `address` as sent to, `verdict` a code of the gate."""
+
+    to: str
+    address: str
+    verdict: str
+    reason: str
+
+
+def queue(
+    channel: Channel,
+    recipients: list[str],
+    text: str,
+    *,
+    key: str,
+    contact: Contact | None = None,
+    cause: str = "",
+    cause_id: int | None = None,
+) -> list[Queued]:
+    """Queue `text` for each recipient that the gate lets through; one row and one result each.
+
+    Recipients that name the same address count once. `key` makes the rows unique together with
+    the address, so that repeating the call writes nothing twice. A refused recipient gets a row
+    too, in state *refused*, so that nobody has to wonder; an unreadable number gets none.
+    """
+    # What was typed, by the address that it means; unreadable ones by themselves.
+    typed: dict[str, str] = {}
+    for to in recipients:
+        typed.setdefault(phone.normalise(to) or f"?{to.strip()}", to)
+    addresses = [address for address in typed if not address.startswith("?")]
+    verdicts = gate.judge((channel.pk, address) for address in addresses)
+    now = clock.now()
+    rows, results = [], []
+    for address, to in typed.items():
+        if address.startswith("?"):
+            results.append(_result(to, "", gate.INVALID_NUMBER))
+            continue
+        verdict = verdicts[channel.pk, address]
+        results.append(_result(to, address, verdict))
+        rows.append(
+            Message(
+                key=f"{key}:{address}",
+                channel=channel,
+                contact=contact if contact and contact.phone == address else None,
+                address=address,
+                text=text,
+                state=Message.State.REFUSED if verdict.refused else Message.State.QUEUED,
+                verdict=verdict.code,
+                reason=verdict.reason,
+                wake_at=now,
+                created_at=now,
+                settled_at=now if verdict.refused else None,
+                cause=cause,
+                cause_id=cause_id,
+            )
+        )
+    Message.objects.bulk_create(rows, ignore_conflicts=True)
+    return results
+
+
+def _result(to: str, address: str, verdict: gate.Verdict) -> Queued:
+    return Queued(to, address, verdict.code, verdict.reason)

@@ -1,0 +1,22 @@
+"""How pages and webhooks are served: few processes with threads, connections kept open."""
+
+import os
+from typing import Any
+
+from apps.core.processes import die_with_parent
+
+_embedded = not os.environ.get("DATABASE_URL", "").startswith("postgres")
+
+wsgi_app = "config.wsgi"
+worker_class = "gthread"
+# SQLite has one writer: a second process would only wait for it.
+workers = int(os.environ.get("SWITCHBOARD_WEB_PROCESSES") or (1 if _embedded else 2))
+threads = int(os.environ.get("SWITCHBOARD_WEB_THREADS") or 8)
+loglevel = "warning"
+graceful_timeout = 10
+# A caller's address in the access log, but never the path: a webhook's token is in it.
+accesslog = None
+
+
+def post_fork(server: Any, worker: Any) -> None:
+    die_with_parent()

@@ -1,0 +1,216 @@
+"""One file, driven by the environment; docs/settings.md lists every variable."""
+
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import dj_database_url
+from csp.constants import NONE, SELF
+from django.core.exceptions import ImproperlyConfigured
+
+from config import env, keys, shell
+
+ROOT = Path(__file__).resolve().parent.parent
+DATA_DIR = keys.data_dir()
+
+# --- Where it is reached -----------------------------------------------------------------------
+# Everything that depends on TLS follows from the scheme of the public address.
+PUBLIC_URL = env.text("SWITCHBOARD_URL", "http://127.0.0.1:8000").rstrip("/")
+_public = urlsplit(PUBLIC_URL)
+if _public.scheme not in ("http", "https") or not _public.hostname:
+    raise ImproperlyConfigured(
+        f"SWITCHBOARD_URL must look like https://name.example, not {PUBLIC_URL!r}."
+    )
+HTTPS = _public.scheme == "https"
+DEBUG = env.flag("SWITCHBOARD_DEBUG")
+SECRET_KEY = keys.secret_key()
+KEY_RING = keys.KeyRing()
+ALLOWED_HOSTS = [_public.hostname, *env.words("SWITCHBOARD_ALLOWED_HOSTS")]
+if not HTTPS:
+    ALLOWED_HOSTS += ["localhost", "127.0.0.1", "[::1]"]
+CSRF_TRUSTED_ORIGINS = [PUBLIC_URL]
+SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = HTTPS
+SECURE_SSL_REDIRECT = HTTPS
+SECURE_HSTS_SECONDS = 31_536_000 if HTTPS else 0
+SECURE_HSTS_INCLUDE_SUBDOMAINS = SECURE_HSTS_PRELOAD = HTTPS
+if env.flag("SWITCHBOARD_BEHIND_PROXY"):
+    SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https")
+X_FRAME_OPTIONS = "DENY"
+# Over plain http from another machine browsers ignore this header and complain about it.
+SECURE_CROSS_ORIGIN_OPENER_POLICY = "same-origin" if HTTPS else None
+
+# --- The house ---------------------------------------------------------------------------------
+INSTALLED_APPS = [
+    "apps.core",
+    "apps.crm",
+    "apps.messaging",
+    "apps.messaging.sandbox",
+    "apps.connectors",
+    "apps.engine",
+    "apps.actions",
+    "apps.builder",
+    "unfold",
+    "unfold.contrib.filters",
+    "unfold.contrib.forms",
+    "django.contrib.admin",
+    "django.contrib.auth",
+    "django.contrib.contenttypes",
+    "django.contrib.sessions",
+    "django.contrib.messages",
+    "django.contrib.staticfiles",
+    "rest_framework",
+    "django_q",
+    "csp",
+]
+MIDDLEWARE = [
+    "django.middleware.security.SecurityMiddleware",
+    "whitenoise.middleware.WhiteNoiseMiddleware",
+    "django.contrib.sessions.middleware.SessionMiddleware",
+    "django.middleware.common.CommonMiddleware",
+    "django.middleware.csrf.CsrfViewMiddleware",
+    "django.contrib.auth.middleware.AuthenticationMiddleware",
+    "django.contrib.messages.middleware.MessageMiddleware",
+    "django.middleware.clickjacking.XFrameOptionsMiddleware",
+    "csp.middleware.CSPMiddleware",
+]
+ROOT_URLCONF = "config.urls"
+WSGI_APPLICATION = "config.wsgi.application"
+TEMPLATES = [
+    {
+        "BACKEND": "django.template.backends.django.DjangoTemplates",
+        "DIRS": [ROOT / "templates"],
+        "APP_DIRS": True,
+        "OPTIONS": {
+            "context_processors": [
+                "django.template.context_processors.request",
+                "django.contrib.auth.context_processors.auth",
+                "django.contrib.messages.context_processors.messages",
+            ]
+        },
+    }
+]
+DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
+AUTH_PASSWORD_VALIDATORS = [
+    {"NAME": f"django.contrib.auth.password_validation.{name}"}
+    for name in (
+        "UserAttributeSimilarityValidator",
+        "MinimumLengthValidator",
+        "CommonPasswordValidator",
+        "NumericPasswordValidator",
+    )
+]
+
+# --- Database ----------------------------------------------------------------------------------
+_database = env.text("DATABASE_URL") or f"sqlite:///{DATA_DIR / 'switchboard.sqlite3'}"
+DATABASES = {"default": dj_database_url.parse(_database, conn_max_age=None)}
+if DATABASES["default"]["ENGINE"].endswith("sqlite3"):
+    # A commit survives a power cut (FULL); writers queue instead of failing (IMMEDIATE, timeout).
+    DATABASES["default"]["OPTIONS"] = {
+        "init_command": "PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL;",
+        "transaction_mode": "IMMEDIATE",
+        "timeout": 20,
+    }
+elif DATABASES["default"]["ENGINE"].endswith("postgresql"):
+    DATABASES["default"]["CONN_HEALTH_CHECKS"] = True
+else:
+    raise ImproperlyConfigured("DATABASE_URL must be a postgresql:// or a sqlite:/// address.")
+
+# --- Time and language -------------------------------------------------------------------------
+LANGUAGE_CODE = "en"
+USE_I18N = False
+USE_TZ = True
+FORMAT_MODULE_PATH = "config.formats"
+# The account's timezone: a date without a time means midnight here.
+TIME_ZONE = env.text("SWITCHBOARD_TIMEZONE", "UTC")
+
+# --- Limits (product.md, section 18) -----------------------------------------------------------
+MAX_ROTATIONS = env.number("SWITCHBOARD_MAX_ROTATIONS", 10)
+MAX_HOPS = env.number("SWITCHBOARD_MAX_HOPS", 50)
+MAX_STEPS = env.number("SWITCHBOARD_MAX_STEPS", 50)
+MAX_PAYLOAD_BYTES = env.number("SWITCHBOARD_MAX_PAYLOAD_BYTES", 1024 * 1024)
+DATA_UPLOAD_MAX_MEMORY_SIZE = max(MAX_PAYLOAD_BYTES, 2_621_440)
+# A connector page may carry 200 actions' worth of fields; webhooks are capped by size instead.
+DATA_UPLOAD_MAX_NUMBER_FIELDS = 5_000
+# Events that one connector takes in a minute, counted by each web process for itself.
+INBOUND_PER_MINUTE = env.number("SWITCHBOARD_INBOUND_PER_MINUTE", 6_000)
+DEDUPE_DAYS = env.number("SWITCHBOARD_DEDUPE_DAYS", 7)
+# Country assumed for a phone number without a country code; empty: such a number is invalid.
+DEFAULT_COUNTRY = env.text("SWITCHBOARD_COUNTRY").upper()
+
+# --- Background work ---------------------------------------------------------------------------
+DRAINS = env.number("SWITCHBOARD_DRAINS", 1 if "sqlite" in _database else 2)
+Q_CLUSTER = {
+    "name": "switchboard",
+    "broker_class": "apps.engine.broker.DueBroker",
+    "orm": "default",
+    # One worker more than drains, so that the sweep and other ordinary tasks always run.
+    "workers": DRAINS + 1,
+    "queue_limit": DRAINS + 1,
+    "bulk": 1,
+    "timeout": 120,
+    "retry": 180,
+    "max_attempts": 3,
+    "ack_failures": True,
+    # Success rows are not kept: pruning them caps the monitor at 61 tasks a second.
+    "save_limit": -1,
+    "catch_up": False,
+    "guard_cycle": 0.5,
+    "recycle": 2000,
+    "label": "Background tasks",
+    "log_level": env.text("SWITCHBOARD_LOG_LEVEL", "WARNING"),
+}
+SILENCED_SYSTEM_CHECKS: list[str] = []
+
+# --- Pages -------------------------------------------------------------------------------------
+STATIC_URL = "static/"
+STATIC_ROOT = DATA_DIR / "static"
+# static/ first: it replaces unfold's Alpine by the build that needs no eval (docs/adr/0005).
+STATICFILES_DIRS = [ROOT / "static"]
+STATICFILES_FINDERS = [
+    "django.contrib.staticfiles.finders.FileSystemFinder",
+    "django.contrib.staticfiles.finders.AppDirectoriesFinder",
+]
+STORAGES = {
+    "default": {"BACKEND": "django.core.files.storage.FileSystemStorage"},
+    "staticfiles": {"BACKEND": "django.contrib.staticfiles.storage.ManifestStaticFilesStorage"},
+}
+CONTENT_SECURITY_POLICY = {
+    "DIRECTIVES": {
+        "default-src": [SELF],
+        "script-src": [SELF],
+        # unfold writes its theme colours into an inline <style> without a nonce.
+        "style-src": [SELF, "'unsafe-inline'"],
+        "img-src": [SELF, "data:"],
+        "font-src": [SELF],
+        "connect-src": [SELF],
+        "object-src": [NONE],
+        "base-uri": [NONE],
+        "form-action": [SELF],
+        "frame-ancestors": [NONE],
+    }
+}
+LOGIN_URL = "admin:login"
+# unfold's login page names no page to go on to.
+LOGIN_REDIRECT_URL = "admin:index"
+UNFOLD = shell.UNFOLD
+REST_FRAMEWORK = {
+    "DEFAULT_AUTHENTICATION_CLASSES": ["rest_framework.authentication.SessionAuthentication"],
+    "DEFAULT_PERMISSION_CLASSES": ["rest_framework.permissions.IsAdminUser"],
+    "DEFAULT_RENDERER_CLASSES": ["rest_framework.renderers.JSONRenderer"],
+}
+
+# --- Logs --------------------------------------------------------------------------------------
+LOGGING = {
+    "version": 1,
+    "disable_existing_loggers": False,
+    "formatters": {
+        "line": {
+            "()": "config.logs.LineFormatter",
+            "fmt": "%(asctime)s %(levelname)s %(name)s: %(message)s",
+        }
+    },
+    "handlers": {"console": {"class": "logging.StreamHandler", "formatter": "line"}},
+    "root": {
+        "handlers": ["console"],
+        "level": env.text("SWITCHBOARD_LOG_LEVEL", "WARNING"),
+    },
+}

@@ -1,0 +1,25 @@
+#!/usr/bin/env python3
+"""Run an administrative command of Switchboard."""
+
+import os
+import sys
+
+
+def main() -> None:
+    os.environ.setdefault("DJANGO_SETTINGS_MODULE", "config.settings")
+    from django.core.exceptions import ImproperlyConfigured
+    from django.core.management import execute_from_command_line
+
+    try:
+        if sys.argv[1:2] in (["setup"], ["demo"]):
+            # The settings read the keys, so a new installation makes them before anything loads.
+            from config.keys import ensure_keys
+
+            ensure_keys()
+        execute_from_command_line(sys.argv)
+    except ImproperlyConfigured as error:
+        sys.exit(f"Switchboard can't start: {error}")
+
+
+if __name__ == "__main__":
+    main()

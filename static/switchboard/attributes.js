@@ -1,0 +1,38 @@
+/* The list of attributes beside a form: a click puts one where the caret was last. In a box that
+   takes a path it goes in bare, in any other text in {{ }}. */
+
+const aside = document.querySelector(".bo-attributes");
+const said = aside.querySelector(".bo-attributes-said");
+const FIELDS = "#content-main form textarea, #content-main form input[type=text], #content-main form input:not([type])";
+let last = null;
+
+document.addEventListener("focusout", (event) => {
+  if (event.target.matches?.(FIELDS)) last = event.target;
+});
+
+const takesPath = (box) => box.dataset.column !== undefined && box.dataset.template === undefined;
+
+function insert(path) {
+  if (!last?.isConnected) {
+    navigator.clipboard?.writeText(`{{ ${path} }}`);
+    said.textContent = navigator.clipboard ? `{{ ${path} }} was copied.` : "Click into a field first.";
+    return;
+  }
+  const text = takesPath(last) ? path : `{{ ${path} }}`;
+  last.focus();
+  last.setRangeText(text, last.selectionStart, last.selectionEnd, "end");
+  last.dispatchEvent(new Event("input", { bubbles: true }));
+  said.textContent = `${text} was inserted.`;
+}
+
+aside.addEventListener("click", (event) => {
+  const button = event.target.closest("[data-attribute]");
+  if (button) insert(button.dataset.attribute);
+});
+
+aside.querySelector("[data-attribute-search]")?.addEventListener("input", (event) => {
+  const wanted = event.target.value.trim().toLowerCase();
+  for (const item of event.target.parentElement.querySelectorAll("li")) {
+    item.hidden = !item.textContent.toLowerCase().includes(wanted);
+  }
+});

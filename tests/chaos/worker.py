@@ -1,0 +1,96 @@
+"""A worker that kills itself: manage.py work, or one bare worker process, with kill -9 armed at a
+named point.
+
+    python -m tests.chaos.worker cluster|process POINT FAULTS_DIR
+
+Every file in FAULTS_DIR is one kill; whoever removes it dies on the spot. So a restarted worker
+goes on dying until the files are used up, and then works in peace.
+"""
+
+import os
+import signal
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import django
+from django.core.management import call_command
+
+
+def die_if_armed(faults: Path) -> None:
+    for fault in faults.iterdir():
+        try:
+            fault.unlink()
+        except FileNotFoundError:
+            continue  # another worker took it
+        os.kill(os.getpid(), signal.SIGKILL)
+
+
+def arm(point: str, faults: Path) -> None:
+    """Wrap the function behind `point` so that it ends in a kill."""
+    from apps.engine import claims, delays, turn
+    from apps.messaging import delivery
+    from apps.messaging.gateways.sandbox import SandboxGateway
+
+    def after(function: Callable[..., Any], every: int = 1) -> Callable[..., Any]:
+        calls = 0
+
+        def wrapped(*args: Any, **kwargs: Any) -> Any:
+            nonlocal calls
+            result = function(*args, **kwargs)
+            calls += 1
+            # Calls that did nothing (an empty claim) are no interesting place to die.
+            if result != [] and result != 0 and calls % every == 0:
+                die_if_armed(faults)
+            return result
+
+        return wrapped
+
+    if point == "after claim":
+        turn.claim_batch = after(claims.claim_batch)
+        turn.claim_suspect = after(claims.claim_suspect)
+    elif point == "inside a turn":
+        turn.advance = after(turn.advance, every=3)
+    elif point == "before the commit":
+        turn._write = after(turn._write)
+    elif point == "after the commit":
+        turn.ring_after_commit = after(turn.ring_after_commit)
+    elif point == "after waking":
+        delays.wake = after(delays.wake)
+    elif point == "after sending is committed":
+        delivery.mark_sending = after(delivery.mark_sending)
+    elif point == "after the gateway accepted":
+        SandboxGateway.send = after(SandboxGateway.send, every=3)  # type: ignore[method-assign]
+    elif point != "nowhere":
+        raise ValueError(point)
+
+
+POINTS = [
+    "after claim",
+    "inside a turn",
+    "before the commit",
+    "after the commit",
+    "after waking",
+    "after sending is committed",
+    "after the gateway accepted",
+]
+
+
+def work_alone() -> None:
+    """One worker process without a cluster: what Django-Q would call, called for ever."""
+    from apps.engine.drain import drain
+    from apps.engine.sweep import sweep
+
+    sweep()
+    while True:
+        if not drain():
+            time.sleep(0.05)
+
+
+if __name__ == "__main__":
+    django.setup()
+    shape, point, directory = sys.argv[1:]
+    arm(point, Path(directory))
+    call_command("work") if shape == "cluster" else work_alone()

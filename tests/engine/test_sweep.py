@@ -1,0 +1,116 @@
+"""The sweep puts right what dead workers left behind, and only that."""
+
+from datetime import timedelta
+
+import pytest
+
+from apps.actions.kinds.stop import StopRun
+from apps.core import due
+from apps.engine.claims import claim_batch
+from apps.engine.models import DedupeKey, Run
+from apps.engine.sweep import ensure_schedule, release_leases_of_the_dead, sweep
+from apps.messaging import delivery, outbox
+from apps.messaging.models import Message
+from apps.messaging.sandbox.models import PhoneMessage
+from tests.factories import ChannelFactory, published
+
+pytestmark = pytest.mark.django_db
+
+
+@pytest.fixture
+def queued(clock):
+    outbox.queue(ChannelFactory(), ["+4915112345678"], "Hi", key="run:1:1:x")
+    return Message.objects.get()
+
+
+def test_an_expired_lease_of_a_run_is_work_again(post, clock):
+    post(published([(StopRun, {})]), {})
+    (run,) = claim_batch()
+    assert sweep()["expired"] == 0
+    clock.tick(seconds=61)
+    assert sweep()["expired"] == 1
+    again = Run.objects.get()
+    assert (again.state, again.lease_epoch) == ("due", run.lease_epoch + 1)
+
+
+def test_a_lost_send_is_unknown_and_never_sent_again(queued, clock, drain):
+    delivery.mark_sending(delivery.claim())
+    clock.tick(seconds=61)
+    sweep()
+    drain()
+    queued.refresh_from_db()
+    assert queued.state == Message.State.UNKNOWN
+    assert not PhoneMessage.objects.exists()
+
+
+def test_a_leased_message_was_never_handed_over_and_is_sent(queued, clock, drain):
+    delivery.claim()
+    clock.tick(seconds=61)
+    sweep()
+    drain()
+    queued.refresh_from_db()
+    assert queued.state == Message.State.SENT
+
+
+def test_a_lost_answer_is_settled_by_what_the_gateway_has(queued, clock):
+    (message,) = delivery.mark_sending(delivery.claim())
+    delivery.gateway("sandbox").send(message)
+    clock.tick(seconds=61)
+    counts = sweep()
+    queued.refresh_from_db()
+    assert (counts["settled"], queued.state) == (1, Message.State.SENT)
+    assert PhoneMessage.objects.count() == 1
+
+
+def test_a_late_answer_wins_over_unknown(queued, clock):
+    (message,) = delivery.mark_sending(delivery.claim())
+    clock.tick(seconds=61)
+    Message.expire()
+    delivery.hand_over(message, "sandbox")
+    queued.refresh_from_db()
+    assert queued.state == Message.State.SENT
+
+
+def test_leases_of_dead_processes_need_not_run_out(post, clock, monkeypatch):
+    post(published([(StopRun, {})]), {})
+    claim_batch()
+    assert release_leases_of_the_dead() == 0  # this process lives
+    host, boot, pid, start = due.owner().rsplit("/", 3)
+    Run.objects.update(lease_owner=f"{host}/{boot}/{pid}/{int(start) - 1}")  # a reused pid
+    assert release_leases_of_the_dead() == 1
+    assert Run.objects.get().state == "due"
+
+
+def test_other_hosts_are_left_to_their_leases(post, clock):
+    post(published([(StopRun, {})]), {})
+    claim_batch()
+    Run.objects.update(lease_owner="elsewhere/12345678/1/1")
+    assert release_leases_of_the_dead() == 0
+
+
+def test_a_reboot_ends_all_leases_of_the_host():
+    host, _, pid, start = due.owner().rsplit("/", 3)
+    assert due.dead_owners([f"{host}/00000000/{pid}/{start}", due.owner()]) == [
+        f"{host}/00000000/{pid}/{start}"
+    ]
+
+
+def test_dedupe_keys_are_forgotten_after_their_time(clock):
+    connector = published([(StopRun, {})])
+    for days in (-1, 1):
+        DedupeKey.objects.create(
+            connector=connector,
+            key=str(days),
+            event_id=1,
+            expires_at=clock.now + timedelta(days=days),
+        )
+    sweep()
+    assert DedupeKey.objects.get().key == "1"
+
+
+def test_the_schedule_is_made_once():
+    from django_q.models import Schedule
+
+    ensure_schedule()
+    ensure_schedule()
+    assert Schedule.objects.get().func == "apps.engine.sweep.sweep"
