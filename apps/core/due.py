@@ -14,7 +14,7 @@ from typing import Any, ClassVar, Self
 
 from django.db import connection, models
 
-from apps.core import clock
+from apps.core import clock, rows
 
 LEASE = timedelta(seconds=60)
 
@@ -46,8 +46,6 @@ class Due(models.Model):
         `set_also` is SQL for further columns, such as an attempt counter.
         """
         table = connection.ops.quote_name(str(cls._meta.db_table))
-        fields = [f.column for f in cls._meta.concrete_fields]
-        columns = ", ".join(connection.ops.quote_name(str(c)) for c in fields)
         # ARRAY(…) makes PostgreSQL evaluate the candidates once, whatever plan it picks.
         chosen = f"= ANY(ARRAY({candidates}))" if is_postgresql() else f"IN ({candidates})"
         until = moment(clock.now() + LEASE)
@@ -55,19 +53,19 @@ class Due(models.Model):
             cursor.execute(
                 f"UPDATE {table} SET state = %s, lease_owner = %s, lease_until = %s,"
                 f" lease_epoch = lease_epoch + 1{set_also}"
-                f" WHERE id {chosen} RETURNING {columns}",
+                f" WHERE id {chosen} RETURNING {rows.columns(cls)}",
                 [cls.LEASED, owner(), until, *params],
             )
-            rows = cursor.fetchall()
-        return sorted((_instance(cls, row) for row in rows), key=lambda row: row.pk)
+            claimed = cursor.fetchall()
+        return sorted((rows.instance(cls, row) for row in claimed), key=lambda row: row.pk)
 
     @classmethod
     def expire(cls, only_owners: list[str] | None = None) -> int:
         """Turn every expired lease (or every lease of `only_owners`) into what its state says."""
         count = 0
-        rows: Any = cls._default_manager
+        table: Any = cls._default_manager
         for state, becomes in cls.ON_EXPIRY.items():
-            leases = rows.filter(state=state)
+            leases = table.filter(state=state)
             if only_owners is None:
                 leases = leases.filter(lease_until__lt=clock.now())
             else:
@@ -80,28 +78,9 @@ class Due(models.Model):
     @classmethod
     def earliest(cls) -> datetime | None:
         """When the first waiting row wakes."""
-        rows: Any = cls._default_manager
-        waiting = rows.filter(state=cls.READY).order_by("wake_at")
+        table: Any = cls._default_manager
+        waiting = table.filter(state=cls.READY).order_by("wake_at")
         return waiting.values_list("wake_at", flat=True).first()  # type: ignore[no-any-return]
-
-
-def _instance(cls: "type[Any]", row: tuple[Any, ...]) -> Any:
-    """A model instance from raw column values, with the conversions that a query set makes."""
-    values = []
-    for field, value in zip(cls._meta.concrete_fields, row, strict=True):
-        for convert in _converters(field):
-            value = convert(value, None, connection)
-        values.append(value)
-    return cls.from_db("default", [f.attname for f in cls._meta.concrete_fields], values)
-
-
-@cache
-def _converters(field: Any) -> list[Any]:
-    expression = field.get_col(field.model._meta.db_table)
-    return [
-        *connection.ops.get_db_converters(expression),
-        *field.get_db_converters(connection),
-    ]
 
 
 def is_postgresql() -> bool:

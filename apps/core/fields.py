@@ -10,6 +10,8 @@ from django.db import models
 
 from apps.core import liquid
 
+_encode = json.JSONEncoder(separators=(",", ":"), default=str).encode
+
 
 class JsonText(models.TextField):  # type: ignore[type-arg]
     r"""Any JSON value in a text column, written in ASCII with \u escapes.
@@ -24,7 +26,7 @@ class JsonText(models.TextField):  # type: ignore[type-arg]
     _pyi_private_get_type: Any
 
     def get_prep_value(self, value: Any) -> Any:
-        return None if value is None else json.dumps(value, separators=(",", ":"), default=str)
+        return None if value is None else _encode(value)
 
     def from_db_value(self, value: Any, expression: Any, connection: Any) -> Any:
         return None if value is None else json.loads(value)

@@ -9,9 +9,10 @@ from typing import Any
 
 from django.core.exceptions import ValidationError
 from django.core.validators import URLValidator
+from django.db import connection
 from django.utils import timezone
 
-from apps.core import clock
+from apps.core import clock, rows
 from apps.core.moments import UnreadableMoment, read_moment
 from apps.crm import services
 from apps.crm.models import Attribute, AttributeValue, Contact
@@ -117,8 +118,6 @@ _READERS: dict[str, tuple[str, Callable[[str, Attribute], Any]]] = {
 
 # --- attributes ---------------------------------------------------------------------------------
 
-_COLUMNS = ["text", "number", "date", "datetime"]
-
 
 def set_attribute(
     contact: Contact, attribute: Attribute, raw: str, cause: str = "", cause_id: int | None = None
@@ -133,26 +132,25 @@ def set_attribute(
         cause=cause,
         cause_id=cause_id,
     )
-    AttributeValue.objects.bulk_create(
-        [row],
-        update_conflicts=True,
-        unique_fields=["contact", "attribute"],
-        update_fields=[*_COLUMNS, "updated_at", "cause", "cause_id"],
-    )
+    rows.upsert(row, ["contact_id", "attribute_id"])
     return value
 
 
 def clear_attribute(contact: Contact, attribute: Attribute) -> bool:
     """Forget the value; False when there was none."""
-    gone, _ = AttributeValue.objects.filter(contact=contact, attribute=attribute).delete()
-    return bool(gone)
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "DELETE FROM crm_attributevalue WHERE contact_id = %s AND attribute_id = %s",
+            [contact.pk, attribute.pk],
+        )
+        return bool(cursor.rowcount)
 
 
 def values_of(contact_ids: Collection[int]) -> dict[int, dict[str, Any]]:
     """The values of each of these contacts by the attribute's key; one query."""
     found: dict[int, dict[str, Any]] = {pk: {} for pk in contact_ids}
-    rows = AttributeValue.objects.filter(contact__in=found).select_related("attribute")
-    for row in rows:
+    kept = AttributeValue.objects.filter(contact__in=found).select_related("attribute")
+    for row in kept:
         found[row.contact_id][row.attribute.key] = row.value
     return found
 

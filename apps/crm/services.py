@@ -12,8 +12,8 @@ from django.db import connection
 from django.db.models import BooleanField, ExpressionWrapper, Q, QuerySet, Value
 from django.db.models.functions import Lower
 
-from apps.core import clock, phone
-from apps.crm.models import Contact, ContactTag, Tag
+from apps.core import clock, phone, rows
+from apps.crm.models import Contact, Tag
 
 # Fields of a contact that a mapping may fill. Phone and email also say who it is.
 MAPPABLE = {
@@ -69,7 +69,7 @@ def find(identity: Identity) -> Contact | None:
     """The contact with this phone number; without a number, the one that is known by this email
     alone, else the oldest one with this email."""
     if identity.phone:
-        return Contact.objects.filter(phone=identity.phone).first()
+        return next(iter(rows.select(Contact, "phone = %s", [identity.phone])), None)
     has_phone = ExpressionWrapper(Q(phone__isnull=False), output_field=BooleanField())
     return _with_email(identity.email).order_by(has_phone, "pk").first()
 
@@ -95,12 +95,12 @@ def identify(identity: Identity, details: dict[str, Any]) -> tuple[Contact, bool
     wanted = _readable(details)
     if identity.email:
         wanted["email"] = identity.email
-    created = contact is None
+    created = False
     if contact is None:
+        contact = rows.insert_unless_taken(Contact(phone=identity.phone, **wanted))
+        created = contact is not None
         # A parallel run may have created the same person: take theirs.
-        new = Contact(phone=identity.phone, **wanted)
-        Contact.objects.bulk_create([new], ignore_conflicts=True)
-        contact = find(identity)
+        contact = contact or find(identity)
         if contact is None:
             raise InvalidContact("The contact could not be saved.")
     changed = {k: v for k, v in wanted.items() if getattr(contact, k) != v}
@@ -187,5 +187,12 @@ def tags_called(names: list[str]) -> list[Tag]:
 
 def remove_tags(contact: Contact, tags: list[Tag]) -> int:
     """Take `tags` off the contact; returns how many it had. The tags themselves stay."""
-    removed, _ = ContactTag.objects.filter(contact=contact, tag__in=tags).delete()
-    return removed
+    if not tags:
+        return 0
+    marks = ", ".join(["%s"] * len(tags))
+    with connection.cursor() as cursor:
+        cursor.execute(
+            f"DELETE FROM crm_contacttag WHERE contact_id = %s AND tag_id IN ({marks})",
+            [contact.pk, *(tag.pk for tag in tags)],
+        )
+        return cursor.rowcount

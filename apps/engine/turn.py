@@ -11,14 +11,14 @@ from typing import Any
 from django.db import DatabaseError, connection, transaction
 from django.db.models import F
 
-from apps.core import clock
+from apps.core import clock, rows
 from apps.core.due import LEASE, is_postgresql, moment, owner
 from apps.crm.models import Contact
 from apps.engine.advance import Story, advance, end, is_transient
 from apps.engine.bell import ring
 from apps.engine.claims import MAX_ATTEMPTS, claim_batch, claim_suspect
 from apps.engine.context import AttributeBook, RunContext
-from apps.engine.models import Attempt, Delay, Event, Run
+from apps.engine.models import Event, Run
 from apps.engine.plan import Plan, plans_of
 
 logger = logging.getLogger(__name__)
@@ -206,12 +206,12 @@ def _advance_all(runs: list[Run], plans: dict[int, Plan], story: Story, alone: b
 
 def _write(runs: list[Run], story: Story) -> None:
     """The runs' new positions, their timeline and the delays that they armed."""
-    Attempt.objects.bulk_create(story.attempts)
-    Delay.objects.bulk_create(story.delays)
+    rows.insert(story.attempts)
+    rows.insert(story.delays)
     columns = ("state", "position", "values", "contact_id", "error")
     times = ("last_executed_at", "finished_at")
     values_field = Run._meta.get_field("values")
-    rows = [
+    positions = [
         [
             run.state,
             run.position,
@@ -227,5 +227,5 @@ def _write(runs: list[Run], story: Story) -> None:
     with connection.cursor() as cursor:
         cursor.executemany(
             f"UPDATE engine_run SET {quoted}, attempts = 0, lease_until = NULL WHERE id = %s",
-            rows,
+            positions,
         )

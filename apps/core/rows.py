@@ -1,0 +1,135 @@
+"""Statements on the hot path, spelled by hand: the same rows that the ORM would write, without
+building a query and preparing each value anew every time."""
+
+from collections.abc import Sequence
+from functools import cache
+from typing import Any
+
+from django.db import connection, models
+
+
+def select(model: Any, where: str, params: Sequence[Any]) -> list[Any]:
+    """Instances of the rows that meet `where`, the tail of a SELECT after WHERE."""
+    table = connection.ops.quote_name(model._meta.db_table)
+    with connection.cursor() as cursor:
+        cursor.execute(f"SELECT {columns(model)} FROM {table} WHERE {where}", params)
+        found = cursor.fetchall()
+    return [instance(model, row) for row in found]
+
+
+@cache
+def columns(model: Any) -> str:
+    """All columns of the table, in the order in which `instance` takes their values."""
+    names = (field.column for field in model._meta.concrete_fields)
+    return ", ".join(connection.ops.quote_name(name) for name in names)
+
+
+def instance(model: Any, row: Sequence[Any]) -> Any:
+    """A model instance from raw column values, with the conversions that a query set makes."""
+    names, conversions = _loading(model)
+    values = list(row)
+    for place, convert in conversions:
+        values[place] = convert(values[place], None, connection)
+    return model.from_db("default", names, values)
+
+
+@cache
+def _loading(model: Any) -> tuple[list[str], list[tuple[int, Any]]]:
+    fields = model._meta.concrete_fields
+    conversions = []
+    for place, field in enumerate(fields):
+        expression = field.get_col(model._meta.db_table)
+        for convert in (
+            *connection.ops.get_db_converters(expression),
+            *field.get_db_converters(connection),
+        ):
+            conversions.append((place, convert))
+    return [field.attname for field in fields], conversions
+
+
+def insert(rows: Sequence[models.Model]) -> None:
+    """Add new rows of one model in one go; they don't learn their ids.
+
+    COPY on PostgreSQL: a third of the time that bulk_create takes, on both sides.
+    """
+    if not rows:
+        return
+    model: Any = type(rows[0])
+    table, names, marks = _target(model)
+    values = [_values(row) for row in rows]
+    with connection.cursor() as cursor:
+        if connection.vendor == "postgresql":
+            with cursor.copy(f"COPY {table} ({names}) FROM STDIN") as copy:
+                for each in values:
+                    copy.write_row(each)
+        else:
+            cursor.executemany(f"INSERT INTO {table} ({names}) VALUES ({marks})", values)
+
+
+def insert_unless_taken(row: models.Model) -> Any:
+    """Add one new row and return it as it is stored; None, and nothing done, when it would break
+    a unique constraint."""
+    model: Any = type(row)
+    table, names, marks = _target(model)
+    with connection.cursor() as cursor:
+        cursor.execute(
+            f"INSERT INTO {table} ({names}) VALUES ({marks})"
+            f" ON CONFLICT DO NOTHING RETURNING {columns(model)}",
+            _values(row),
+        )
+        stored = cursor.fetchone()
+    return instance(model, stored) if stored else None
+
+
+def upsert(row: models.Model, unique: Sequence[str]) -> None:
+    """Add one new row, or give the one that has the same `unique` columns all its values."""
+    table, names, marks = _target(type(row))
+    kept = ", ".join(f"{name} = excluded.{name}" for name in names.split(", "))
+    with connection.cursor() as cursor:
+        cursor.execute(
+            f"INSERT INTO {table} ({names}) VALUES ({marks})"
+            f" ON CONFLICT ({', '.join(unique)}) DO UPDATE SET {kept}",
+            _values(row),
+        )
+
+
+def _values(row: models.Model) -> list[Any]:
+    return [
+        prepare(getattr(row, name)) if prepare else getattr(row, name)
+        for name, prepare in _storing(type(row))
+    ]
+
+
+@cache
+def _target(model: Any) -> tuple[str, str, str]:
+    """The table, its columns but for the key, and a mark for the value of each."""
+    fields = [field for field in model._meta.concrete_fields if not field.primary_key]
+    names = ", ".join(connection.ops.quote_name(field.column) for field in fields)
+    marks = ", ".join(["%s"] * len(fields))
+    return connection.ops.quote_name(model._meta.db_table), names, marks
+
+
+@cache
+def _storing(model: Any) -> list[tuple[str, Any]]:
+    """For each column but the key: the attribute, and what readies its value if anything does."""
+    fields = [field for field in model._meta.concrete_fields if not field.primary_key]
+    return [(field.attname, _preparation(field)) for field in fields]
+
+
+def _preparation(field: Any) -> Any:
+    if connection.vendor == "postgresql" and type(field) in _AS_THEY_ARE:
+        return None
+    return lambda value: field.get_db_prep_save(value, connection)
+
+
+# psycopg takes these values as the model has them.
+_AS_THEY_ARE = {
+    models.BigIntegerField,
+    models.BooleanField,
+    models.CharField,
+    models.DateTimeField,
+    models.ForeignKey,
+    models.IntegerField,
+    models.TextField,
+    models.UUIDField,
+}

@@ -1,0 +1,62 @@
+"""The hand-spelled statements keep and give back what the ORM would."""
+
+from datetime import UTC, date, datetime
+from decimal import Decimal
+
+import pytest
+
+from apps.core import rows
+from apps.crm.models import AttributeValue, Contact, ContactTag
+from apps.engine.models import Attempt
+from tests.factories import AttributeFactory, ContactFactory, TagFactory
+
+pytestmark = pytest.mark.django_db
+AT = datetime(2026, 3, 2, 12, 0, tzinfo=UTC)
+
+
+def test_inserted_rows_read_as_the_orm_reads_them():
+    told = Attempt(
+        run_id=7,
+        kind="add_tag",
+        label='Tag "é\t\\N\n',
+        result="done",
+        note="a | b \\. \u2028",
+        went_in={"nul": "a\x00b", "half": "\ud800", "list": [1, None, 2.5]},
+        came_out={},
+        missing=["event.x"],
+        at=AT,
+        duration_us=12,
+    )
+    rows.insert([told, Attempt(run_id=8, kind="x", label="", result="failed", at=AT)])
+    kept, plain = Attempt.objects.order_by("run_id")
+    for field in Attempt._meta.concrete_fields[1:]:
+        assert getattr(kept, field.attname) == getattr(told, field.attname), field
+    assert (plain.action_uid, plain.went_in, plain.at) == (None, {}, AT)
+    rows.insert([])
+
+
+def test_a_taken_place_is_left_alone():
+    made = rows.insert_unless_taken(Contact(phone="+4915100000001", name="Ana"))
+    assert Contact.objects.get() == made
+    assert (made.name, made.owner_id, made.email) == ("Ana", None, "")
+    assert made.created_at == Contact.objects.get().created_at
+    assert rows.insert_unless_taken(Contact(phone="+4915100000001", name="Eve")) is None
+    assert rows.select(Contact, "phone = %s", ["+4915100000001"])[0].name == "Ana"
+    assert rows.select(Contact, "name = %s", ["Eve"]) == []
+
+
+def test_a_second_upsert_replaces_every_value():
+    contact, attribute = ContactFactory(), AttributeFactory()
+    who = {"contact": contact, "attribute": attribute, "updated_at": AT}
+    for values in ({"text": "a", "cause": "run", "cause_id": 1}, {"number": Decimal("12.5")}):
+        rows.upsert(AttributeValue(**who, **values), ["contact_id", "attribute_id"])
+    kept = AttributeValue.objects.get()
+    assert (kept.text, kept.number, kept.cause, kept.cause_id) == (None, Decimal("12.5"), "", None)
+    rows.upsert(AttributeValue(**who, date=date(2026, 3, 2)), ["contact_id", "attribute_id"])
+    kept.refresh_from_db()
+    assert (kept.number, kept.date) == (None, date(2026, 3, 2))
+
+
+def test_a_moment_comes_back_aware():
+    link = ContactTag.objects.create(contact=ContactFactory(), tag=TagFactory(), created_at=AT)
+    assert rows.select(ContactTag, "id = %s", [link.pk])[0].created_at == AT
