@@ -12,7 +12,6 @@ from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
 
 import psycopg
 
@@ -41,11 +40,11 @@ class Installation:
 
     def manage(self, *args: str) -> str:
         """Run a command of manage.py to its end; returns what it printed."""
-        return self._run("manage.py", *args)
+        return self.run("manage.py", *args)
 
     def python(self, code: str) -> Any:
         """Run `code` inside the installation; returns the JSON value that it printed, if any."""
-        printed = self._run("-c", f"import json, django\ndjango.setup()\n{code}")
+        printed = self.run("-c", f"import json, django\ndjango.setup()\n{code}")
         return json.loads(printed) if printed else None
 
     def query(self, sql: str) -> list[tuple[Any, ...]]:
@@ -84,7 +83,8 @@ class Installation:
                 process.wait()
         self.listener.close()
 
-    def _run(self, *args: str) -> str:
+    def run(self, *args: str) -> str:
+        """Run Python with these arguments to its end; returns what it printed."""
         done = subprocess.run(
             [sys.executable, *args], cwd=ROOT, env=self.env, capture_output=True, text=True
         )
@@ -126,10 +126,11 @@ def own_database(server: str) -> Iterator[str]:
         yield ""
         return
     name = f"switchboard_{secrets.token_hex(6)}"
-    address = urlsplit(server)
+    base, _, query = server.partition("?")
+    url = base.rpartition("/")[0] + f"/{name}" + (f"?{query}" if query else "")
     with psycopg.connect(server, autocommit=True) as connection:
         connection.execute(f"CREATE DATABASE {name}")
         try:
-            yield address._replace(path=f"/{name}").geturl()
+            yield url
         finally:
             connection.execute(f"DROP DATABASE {name} WITH (FORCE)")

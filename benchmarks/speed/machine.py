@@ -1,0 +1,98 @@
+"""Facts of the machine, and the CPU time and memory of processes, read from /proc."""
+
+import os
+import platform
+from pathlib import Path
+
+import psycopg
+
+_TICK = os.sysconf("SC_CLK_TCK")
+
+
+def shape(database: str) -> str:
+    """The machine and the server in one line."""
+    cpu = next(
+        line.partition(":")[2].strip()
+        for line in Path("/proc/cpuinfo").read_text().splitlines()
+        if line.startswith("model name")
+    )
+    with psycopg.connect(database) as connection:
+        settings = {
+            name: connection.execute(f"SHOW {name}").fetchone()[0]  # type: ignore[call-overload, index]
+            for name in ("server_version", "synchronous_commit", "fsync", "shared_buffers")
+        }
+    return (
+        f"{os.cpu_count()} cores ({cpu}), Python {platform.python_version()}, PostgreSQL "
+        f"{settings['server_version'].split()[0]} with synchronous_commit="
+        f"{settings['synchronous_commit']}, fsync={settings['fsync']}, shared_buffers="
+        f"{settings['shared_buffers']}; generator, server and database share the cores"
+    )
+
+
+def family(pid: int) -> list[int]:
+    """`pid` and all processes below it."""
+    children: dict[int, list[int]] = {}
+    for stat in Path("/proc").glob("[0-9]*/stat"):
+        try:
+            fields = stat.read_text().rpartition(")")[2].split()
+        except OSError:
+            continue
+        children.setdefault(int(fields[1]), []).append(int(stat.parent.name))
+    found = [pid]
+    for parent in found:
+        found += children.get(parent, [])
+    return found
+
+
+def cpu_seconds(pid: int) -> float:
+    """CPU time that a process and all below it have used so far; those that ended count for
+    their parent."""
+    total = 0
+    for member in family(pid):
+        try:
+            fields = Path(f"/proc/{member}/stat").read_text().rpartition(")")[2].split()
+        except OSError:
+            continue
+        total += int(fields[11]) + int(fields[12])
+    return total / _TICK
+
+
+def machine_cpu_seconds() -> float:
+    """CPU time that the whole machine has used so far."""
+    user, nice, system, _, _, irq, softirq, *_ = map(
+        int, Path("/proc/stat").read_text().split("\n", 1)[0].split()[1:]
+    )
+    return (user + nice + system + irq + softirq) / _TICK
+
+
+def postgres_cpu_seconds() -> float:
+    """CPU time of the PostgreSQL server on this machine, those backends that ended included;
+    0 when it runs elsewhere."""
+    for comm in Path("/proc").glob("[0-9]*/comm"):
+        try:
+            if comm.read_text().strip() == "postgres":
+                pid = int(comm.parent.name)
+                parent = int((comm.parent / "stat").read_text().rpartition(")")[2].split()[1])
+                if (Path("/proc") / str(parent) / "comm").read_text().strip() != "postgres":
+                    return _with_ended(pid)
+        except OSError:
+            continue
+    return 0.0
+
+
+def _with_ended(pid: int) -> float:
+    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    ended = int(fields[13]) + int(fields[14])
+    return cpu_seconds(pid) + ended / _TICK
+
+
+def pss_megabytes(pid: int) -> float:
+    """Memory of a process and all below it, shared pages counted once."""
+    total = 0
+    for member in family(pid):
+        try:
+            lines = Path(f"/proc/{member}/smaps_rollup").read_text().splitlines()
+        except OSError:
+            continue
+        total += sum(int(line.split()[1]) for line in lines if line.startswith("Pss:"))
+    return total / 1024
