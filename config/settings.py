@@ -7,6 +7,7 @@ import dj_database_url
 from csp.constants import NONE, SELF
 from django.core.exceptions import ImproperlyConfigured
 
+from apps.core.http.guard import AllowList
 from config import env, keys, shell
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -135,6 +136,24 @@ INBOUND_PER_MINUTE = env.number("SWITCHBOARD_INBOUND_PER_MINUTE", 6_000)
 DEDUPE_DAYS = env.number("SWITCHBOARD_DEDUPE_DAYS", 7)
 # Country assumed for a phone number without a country code; empty: such a number is invalid.
 DEFAULT_COUNTRY = env.text("SWITCHBOARD_COUNTRY").upper()
+
+# --- Outgoing calls (docs/outgoing-calls.md) ---------------------------------------------------
+try:
+    HTTP_ALLOW = AllowList.read(env.words("SWITCHBOARD_HTTP_ALLOW"))
+except ValueError as error:
+    raise ImproperlyConfigured(
+        "SWITCHBOARD_HTTP_ALLOW must list hosts, addresses or networks like printer.lan, "
+        f"127.0.0.1:9000, 10.0.0.0/8: {error}"
+    ) from None
+HTTP_PROXY = env.text("SWITCHBOARD_HTTP_PROXY")
+if HTTP_PROXY and not (
+    urlsplit(HTTP_PROXY).scheme in ("http", "https") and urlsplit(HTTP_PROXY).hostname
+):
+    # The value isn't shown: there may be a password in it.
+    raise ImproperlyConfigured("SWITCHBOARD_HTTP_PROXY must look like http://proxy.example:3128.")
+HTTP_CA_FILE = env.text("SWITCHBOARD_HTTP_CA_FILE")
+if HTTP_CA_FILE and not Path(HTTP_CA_FILE).is_file():
+    raise ImproperlyConfigured(f"SWITCHBOARD_HTTP_CA_FILE: there is no file {HTTP_CA_FILE}.")
 
 # --- Background work ---------------------------------------------------------------------------
 DRAINS = env.number("SWITCHBOARD_DRAINS", 1 if "sqlite" in _database else 2)

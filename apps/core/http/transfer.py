@@ -1,0 +1,181 @@
+"""One call on one libcurl handle: set it up, watch it, read what became of it."""
+
+import ipaddress
+import socket
+import time
+from collections.abc import Hashable
+from typing import Any
+
+import certifi
+import pycurl
+
+from apps.core.http import failures, headers, redirects, urls
+from apps.core.http.guard import Guard
+from apps.core.http.messages import Failure, Kind, Request, Response, first
+from apps.core.http.urls import Refused, Target
+
+CONNECT_SECONDS = 15
+# Methods that may arrive twice without harm (RFC 9110, 9.2.2).
+_IDEMPOTENT = frozenset(("GET", "HEAD", "OPTIONS", "PUT", "DELETE"))
+_WITH_LENGTH = frozenset(("POST", "PUT", "PATCH"))
+# A kept connection is taken again when it rested for at most so many seconds. Servers close resting
+# connections (gunicorn after 2 s, Node after 5), and a request that crosses that close is lost: an
+# idempotent one is simply sent again, any other one ends as unknown.
+_REST_IDEMPOTENT, _REST = 60, 1
+
+
+class Transfer:
+    """A handle and the request it works on. Handles are used again, request after request."""
+
+    def __init__(self, guard: Guard) -> None:
+        self._guard = guard
+        self.easy = pycurl.Curl()
+        self.token: Hashable = None
+        self._set_up()
+
+    def _set_up(self) -> None:
+        """What is the same for every request."""
+        easy, proxy, ca_file = self.easy, self._guard.proxy, self._guard.ca_file
+        for option, value in (
+            (pycurl.PROTOCOLS, pycurl.PROTO_HTTP | pycurl.PROTO_HTTPS),
+            (pycurl.FOLLOWLOCATION, 0),
+            # One request at a time on a connection: that is how a lost answer can be told.
+            (pycurl.HTTP_VERSION, pycurl.CURL_HTTP_VERSION_1_1),
+            (pycurl.HTTP09_ALLOWED, 0),
+            (pycurl.SSLVERSION, pycurl.SSLVERSION_TLSv1_2),
+            (pycurl.SSL_VERIFYPEER, 1),
+            (pycurl.SSL_VERIFYHOST, 2),
+            (pycurl.CAINFO, ca_file or certifi.where()),
+            (pycurl.PROXY_CAINFO, ca_file or certifi.where()),
+            # Empty, not unset: then libcurl doesn't look into the environment.
+            (pycurl.PROXY, proxy),
+            (pycurl.NOPROXY, ""),
+            (pycurl.NETRC, pycurl.NETRC_IGNORED),
+            (pycurl.ACCEPT_ENCODING, "gzip, deflate"),
+            (pycurl.USERAGENT, "Switchboard"),
+            (pycurl.DNS_CACHE_TIMEOUT, 30),
+            (pycurl.NOSIGNAL, 1),
+            (pycurl.OPENSOCKETFUNCTION, self._open_socket),
+            (pycurl.PREREQFUNCTION, self._before_sending),
+            (pycurl.HEADERFUNCTION, self._take_header),
+            (pycurl.WRITEFUNCTION, self._take_body),
+        ):
+            easy.setopt(option, value)
+
+    def begin(self, token: Hashable, request: Request) -> None:
+        """Make ready for a new request; raises Refused."""
+        self.token = token
+        self._started = time.monotonic()
+        self._hops = 0
+        self._sent = False
+        headers.check(request)
+        target = urls.read(request.url)
+        self._prepare(request, target)
+
+    def _prepare(self, request: Request, target: Target) -> None:
+        """Set up one hop; raises Refused."""
+        self._guard.check(target)
+        self._request, self._target = request, target
+        self._header_lines: list[bytes] = []
+        self._body = bytearray()
+        self._too_large = False
+        self._refusal: str | None = None
+        self._sendings = 0
+        easy, method = self.easy, request.method
+        body = b"" if request.body is None and method in _WITH_LENGTH else request.body
+        easy.setopt(pycurl.URL, target.url)
+        easy.setopt(pycurl.HTTPGET, 1)  # forgets the body of the request before
+        if body is not None:
+            easy.setopt(pycurl.POSTFIELDS, body)
+        if method == "HEAD":
+            easy.setopt(pycurl.NOBODY, 1)
+        easy.setopt(pycurl.CUSTOMREQUEST, method)
+        easy.setopt(pycurl.HTTPHEADER, headers.lines(request.headers, body is not None))
+        self._may_repeat = method in _IDEMPOTENT
+        easy.setopt(pycurl.MAXAGE_CONN, _REST_IDEMPOTENT if self._may_repeat else _REST)
+        left_ms = max(1, int((self._started + request.deadline - time.monotonic()) * 1000))
+        easy.setopt(pycurl.TIMEOUT_MS, left_ms)
+        easy.setopt(pycurl.CONNECTTIMEOUT_MS, min(left_ms, CONNECT_SECONDS * 1000))
+
+    # --- Called by libcurl ---------------------------------------------------------------------
+
+    def _open_socket(self, purpose: int, address: Any) -> socket.socket | int:
+        """The address that is really dialled, whatever the URL and the name server said."""
+        if not self._guard.proxy:
+            try:
+                self._guard.check_address(self._target, ipaddress.ip_address(address.addr[0]))
+            except Refused as refused:
+                self._refusal = str(refused)
+                return int(pycurl.SOCKET_BAD)
+        return socket.socket(address.family, address.socktype, address.protocol)
+
+    def _before_sending(self, *where: object) -> int:
+        """There is a connection, and the request goes out now. Called a second time when a kept
+        connection turned out to be dead and libcurl sends again on a new one."""
+        self._sendings += 1
+        self._sent = True
+        again = self._sendings > 1 and not self._may_repeat
+        return int(pycurl.PREREQFUNC_ABORT if again else pycurl.PREREQFUNC_OK)
+
+    def _take_header(self, line: bytes) -> None:
+        if line.startswith(b"HTTP/"):
+            # Of several heads (100 Continue, a proxy's answer) the last one counts.
+            self._header_lines.clear()
+        self._header_lines.append(line)
+
+    def _take_body(self, data: bytes) -> int | None:
+        if len(self._body) + len(data) > self._request.max_bytes:
+            self._too_large = True
+            return 0
+        self._body += data
+        return None
+
+    # --- What became of it ---------------------------------------------------------------------
+
+    def answered(self) -> Response | Failure | None:
+        """The answer that came whole; None: a redirect is to be followed, the handle is ready."""
+        response = self._response()
+        location = first(response.headers, "location")
+        follow = self._request.max_redirects and location is not None
+        if response.status not in redirects.STATUSES or not follow or location is None:
+            return response
+        try:
+            if self._hops == self._request.max_redirects:
+                raise Refused(f"There were more than {self._hops} redirects.")
+            self._hops += 1
+            self._prepare(
+                *redirects.next_request(self._request, self._target, response.status, location)
+            )
+        except Refused as refused:
+            return self.refused(str(refused))
+        return None
+
+    def broken(self, errno: int, message: str) -> Failure:
+        """libcurl gave up with this error number and text."""
+        if self._refusal and errno != pycurl.E_OPERATION_TIMEDOUT and not self._sendings:
+            return self.refused(self._refusal)
+        if self._too_large:
+            kind, reason = failures.too_large(self._target, self._request)
+        else:
+            kind, reason = failures.explain(
+                errno, message, self._target, self._request, bool(self._sendings)
+            )
+        return Failure(reason, kind, self._sent, self._took_us())
+
+    def refused(self, reason: str) -> Failure:
+        return Failure(reason, Kind.REFUSED, self._sent, self._took_us())
+
+    def _took_us(self) -> int:
+        return int((time.monotonic() - self._started) * 1_000_000)
+
+    def _response(self) -> Response:
+        status_line, *lines = (line.decode("latin-1").strip() for line in self._header_lines)
+        pairs = (line.partition(":") for line in lines if ":" in line)
+        return Response(
+            status=self.easy.getinfo(pycurl.RESPONSE_CODE),
+            reason=" ".join(status_line.split(" ")[2:]),
+            headers=tuple((name.strip(), value.strip()) for name, _, value in pairs),
+            body=bytes(self._body),
+            url=self._target.url,
+            took_us=self._took_us(),
+        )
