@@ -145,6 +145,8 @@ except ValueError as error:
         "SWITCHBOARD_HTTP_ALLOW must list hosts, addresses or networks like printer.lan, "
         f"127.0.0.1:9000, 10.0.0.0/8: {error}"
     ) from None
+# Calls that the account may make in any 60 seconds; 0: as many as it likes.
+HTTP_PER_MINUTE = env.number("SWITCHBOARD_HTTP_PER_MINUTE", 10)
 HTTP_PROXY = env.text("SWITCHBOARD_HTTP_PROXY")
 if HTTP_PROXY and not (
     urlsplit(HTTP_PROXY).scheme in ("http", "https") and urlsplit(HTTP_PROXY).hostname

@@ -1,9 +1,14 @@
 """What performing an action can come to. Frozen values that the engine interprets."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
+
+from apps.core.http.messages import Failure, Request, Response
+
+if TYPE_CHECKING:
+    from apps.connectors.models import Performing
 
 
 class _Keep:
@@ -34,11 +39,13 @@ class Skip:
 
 @dataclass(frozen=True)
 class Wait:
-    """The run sleeps until `until` (aware); `identifier` is what cancels it."""
+    """The run sleeps until `until` (aware); `identifier` is what cancels it. `again`: then the
+    same action is performed anew."""
 
     until: datetime
     identifier: str = ""
     note: str = ""
+    again: bool = False
 
 
 @dataclass(frozen=True)
@@ -52,12 +59,34 @@ class Stop:
 @dataclass(frozen=True)
 class Failed:
     """It did not work; `note` is a sentence that an operator can act on. The action's *On error*
-    decides what follows, unless `rest_of_step` says to go on with the next step."""
+    decides what follows, unless `rest_of_step` says to go on with the next step. `unknown`: it may
+    have worked all the same, so it is never simply done again."""
 
     note: str
     values: Mapping[str, Any] = field(default_factory=dict)
     rest_of_step: bool = False
     contact: Any = KEEP
+    unknown: bool = False
 
 
-Outcome = Done | Skip | Wait | Stop | Failed
+@dataclass(frozen=True)
+class Call:
+    """Ask the outside, and go on with what `then` makes of the answer (another Call, even).
+
+    The engine commits the intent before the request leaves, and the outcome after it; it adds the
+    `Idempotency-Key`. After a crash the action is performed anew: when a request of it may have
+    left, it is made again only if `repeatable`, else `then` gets a Failure that was `sent`.
+    `shown` is the request as people may see it, without secrets. `waits`: over the account's
+    limit it waits for a free slot, else `then` gets a Failure of the kind LIMITED.
+    """
+
+    request: Request
+    then: "Callable[[Performing, Response | Failure], Outcome]"
+    shown: Mapping[str, Any]
+    repeatable: bool = False
+    waits: bool = False
+
+
+# What the timeline tells; a call is told with what its answer came to.
+Ended = Done | Skip | Wait | Stop | Failed
+Outcome = Ended | Call

@@ -81,6 +81,22 @@ def insert_unless_taken(row: models.Model) -> Any:
     return instance(model, stored) if stored else None
 
 
+def update(rows: Sequence[models.Model], names: Sequence[str]) -> None:
+    """Write these attributes of rows of one model."""
+    if not rows:
+        return
+    model: Any = type(rows[0])
+    fields = [model._meta.get_field(name) for name in names]
+    sets = ", ".join(f"{connection.ops.quote_name(field.column)} = %s" for field in fields)
+    prepare = [(field.attname, _preparation(field)) for field in (*fields, model._meta.pk)]
+    with connection.cursor() as cursor:
+        cursor.executemany(
+            f"UPDATE {_target(model)[0]} SET {sets}"
+            f" WHERE {connection.ops.quote_name(model._meta.pk.column)} = %s",
+            [_values(row, prepare) for row in rows],
+        )
+
+
 def upsert(row: models.Model, unique: Sequence[str]) -> None:
     """Add one new row, or give the one that has the same `unique` columns all its values."""
     table, names, marks = _target(type(row))
@@ -93,17 +109,17 @@ def upsert(row: models.Model, unique: Sequence[str]) -> None:
         )
 
 
-def _values(row: models.Model) -> list[Any]:
+def _values(row: models.Model, storing: Sequence[tuple[str, Any]] = ()) -> list[Any]:
     return [
         prepare(getattr(row, name)) if prepare else getattr(row, name)
-        for name, prepare in _storing(type(row))
+        for name, prepare in storing or _storing(type(row))
     ]
 
 
 @cache
 def _target(model: Any) -> tuple[str, str, str]:
-    """The table, its columns but for the key, and a mark for the value of each."""
-    fields = [field for field in model._meta.concrete_fields if not field.primary_key]
+    """The table, its columns that the database doesn't number, and a mark for each value."""
+    fields = _fields(model)
     names = ", ".join(connection.ops.quote_name(field.column) for field in fields)
     marks = ", ".join(["%s"] * len(fields))
     return connection.ops.quote_name(model._meta.db_table), names, marks
@@ -111,9 +127,12 @@ def _target(model: Any) -> tuple[str, str, str]:
 
 @cache
 def _storing(model: Any) -> list[tuple[str, Any]]:
-    """For each column but the key: the attribute, and what readies its value if anything does."""
-    fields = [field for field in model._meta.concrete_fields if not field.primary_key]
-    return [(field.attname, _preparation(field)) for field in fields]
+    """For each of those columns: the attribute, and what readies its value if anything does."""
+    return [(field.attname, _preparation(field)) for field in _fields(model)]
+
+
+def _fields(model: Any) -> list[Any]:
+    return [f for f in model._meta.concrete_fields if not isinstance(f, models.AutoField)]
 
 
 def _preparation(field: Any) -> Any:

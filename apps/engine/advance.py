@@ -12,11 +12,13 @@ from django.db import DatabaseError, transaction
 from liquid.exceptions import LiquidError
 
 from apps.connectors.models import Action, OnError
-from apps.connectors.outcomes import KEEP, Done, Failed, Outcome, Skip, Stop, Wait
+from apps.connectors.outcomes import KEEP, Call, Done, Ended, Failed, Outcome, Skip, Stop, Wait
 from apps.core import clock, liquid
 from apps.crm import services as crm
 from apps.crm.services import Identity, InvalidContact
+from apps.engine.calls import Flight
 from apps.engine.context import RunContext, Vanished
+from apps.engine.dialling import Calls
 from apps.engine.models import Attempt, Delay, Run
 from apps.engine.plan import Item
 
@@ -54,11 +56,15 @@ class Story:
 
     attempts: list[Attempt] = field(default_factory=list)
     delays: list[Delay] = field(default_factory=list)
+    calls: Calls = field(default_factory=Calls)
     writes: Writes = field(default_factory=Writes)
 
 
-def advance(context: RunContext, story: Story, alone: bool = False) -> None:
-    """Perform items until the run ends or waits.
+def advance(
+    context: RunContext, story: Story, alone: bool = False, flight: Flight | None = None
+) -> None:
+    """Perform items until the run ends, waits or calls the outside; with `flight`, go on from the
+    answer that it brought.
 
     What would leave an action half done goes up to the turn, which is rolled back and done again
     run by run; `alone` (the turn holds nothing but this run) contains it by savepoints.
@@ -76,16 +82,27 @@ def advance(context: RunContext, story: Story, alone: bool = False) -> None:
         if item.action is not None and not item.action.enabled:
             run.position += 1
             continue
-        begun = perf_counter_ns()
-        context.begin(item.action)
-        outcome = perform(item, context, story, alone)
+        begun = flight.begun if flight else perf_counter_ns()
+        context.begin(item.action, flight)
+        if flight:
+            run.calling = False
+        outcome = perform(item, context, story, alone, flight)
+        if isinstance(outcome, Call):
+            story.calls.fly(context, outcome, begun, flight)
+            break
+        if run.calling:
+            story.calls.lost(run)
+        flight = None
         take_effect(outcome, item, context, story)
         story.attempts.append(entry(context, item, outcome, (perf_counter_ns() - begun) // 1000))
         run.last_executed_at = clock.now()
 
 
-def perform(item: Item, context: RunContext, story: Story, alone: bool) -> Outcome:
-    """The outcome of one action; raises only what the turn has to handle (see `whole`)."""
+def perform(
+    item: Item, context: RunContext, story: Story, alone: bool, flight: Flight | None = None
+) -> Outcome:
+    """The outcome of one action; raises only what the turn has to handle (see `whole`). A Call
+    that comes back is one that can be made now."""
     action = item.action
     if action is None:
         return Failed(f'This installation has no action kind "{item.kind}".')
@@ -93,7 +110,11 @@ def perform(item: Item, context: RunContext, story: Story, alone: bool) -> Outco
         return Skip("No contact mapped")
     try:
         with whole(story, savepoint=alone and action.writes):
-            return action.perform(context)
+            if flight is not None and flight.answer is not None:
+                outcome = flight.outcome.then(context, flight.answer)
+            else:
+                outcome = action.perform(context)
+            return story.calls.dial(context, outcome) if isinstance(outcome, Call) else outcome
     except HalfDone:
         raise
     except Exception as error:
@@ -147,7 +168,7 @@ def is_transient(error: BaseException) -> bool:
     return "database is locked" in text or ("connection" in text and not state)
 
 
-def take_effect(outcome: Outcome, item: Item, context: RunContext, story: Story) -> None:
+def take_effect(outcome: Ended, item: Item, context: RunContext, story: Story) -> None:
     """Set where the run stands after this outcome."""
     run = context.run
     run.position += 1
@@ -155,6 +176,7 @@ def take_effect(outcome: Outcome, item: Item, context: RunContext, story: Story)
         context.set_contact(outcome.contact)
     match outcome:
         case Wait():
+            run.position -= outcome.again
             run.state = Run.State.WAITING
             story.delays.append(_delay(outcome, item, run))
         case Stop():
@@ -190,7 +212,7 @@ def _uid(action: Action | None) -> Any:
     return action.uid if action else None
 
 
-def entry(context: RunContext, item: Item, outcome: Outcome, duration_us: int) -> Attempt:
+def entry(context: RunContext, item: Item, outcome: Ended, duration_us: int) -> Attempt:
     note = outcome.note
     return Attempt(
         run_id=context.run.pk,
@@ -221,7 +243,7 @@ def map_contact(context: RunContext, story: Story, alone: bool) -> None:
         details = {name: context.render(name, text) for name, text in mapping.items()}
         identity = Identity.read(details.get("phone"), details.get("email"))
         if identity is None:
-            outcome: Outcome = Skip("The event names neither a mobile number nor an email address.")
+            outcome: Ended = Skip("The event names neither a mobile number nor an email address.")
         else:
             with whole(story, savepoint=alone):
                 contact, created = crm.identify(identity, details)

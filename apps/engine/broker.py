@@ -2,32 +2,27 @@
 is due. Ordinary tasks and schedules go through it unchanged, from Django-Q's own table."""
 
 import logging
-from datetime import datetime
 from time import monotonic, sleep
 from typing import Any
 
 from django import db
 from django.conf import settings
 from django.db import connection
-from django.db.models import Min
 from django.utils import timezone
 from django_q.brokers.orm import ORM
 from django_q.models import OrmQ
 from django_q.signing import SignedPackage
 
 from apps.core import clock
-from apps.core.due import is_postgresql
-from apps.engine.bell import CHANNEL, LOOKS_EVERY
+from apps.engine.agenda import earliest_due
+from apps.engine.bell import LOOKS_EVERY, SQLITE_LOOKS_EVERY, heard, listen
 from apps.engine.drain import floor
-from apps.engine.models import Delay, Run
-from apps.messaging.models import Message
 
 logger = logging.getLogger(__name__)
 
 # After a drain found nothing although a row looked due (an earlier message to the same address is
 # under way, another host was faster), the next one is not handed out for this long.
 BARREN_PAUSE = 0.1
-SQLITE_LOOKS_EVERY = 0.05
 DRAIN = "drain"
 
 
@@ -37,7 +32,7 @@ class DueBroker(ORM):
 
     def __init__(self, list_key: str | None = None) -> None:
         super().__init__(list_key)
-        self._listening: Any = None
+        self._bell: Any = None
         self._drain = SignedPackage.dumps(
             {
                 "id": DRAIN,
@@ -59,7 +54,7 @@ class DueBroker(ORM):
             logger.warning("The clock lost its database and tries again: %s", error)
             db.close_old_connections()
             connection.close()
-            self._listening = None
+            self._bell = None
             sleep(1)
             return None
 
@@ -78,7 +73,7 @@ class DueBroker(ORM):
     def _drain_when_due(self) -> list[tuple[Any, str]] | None:
         """Hand out a drain if a row is due and a drain may start, else wait: for the bell, for
         the next row, for a look around at the latest."""
-        self._listen()
+        self._bell = listen()
         wait = LOOKS_EVERY.total_seconds()
         due_at = earliest_due()
         if due_at is not None:
@@ -95,28 +90,8 @@ class DueBroker(ORM):
         self._wait(wait)
         return None
 
-    def _listen(self) -> None:
-        if is_postgresql() and (self._listening is None or self._listening.closed):
-            connection.ensure_connection()
-            self._listening = connection.connection
-            self._listening.execute(f"LISTEN {CHANNEL}")
-
     def _wait(self, seconds: float) -> None:
-        if self._listening is None:
+        if self._bell is None:
             sleep(min(seconds, SQLITE_LOOKS_EVERY))
-            return
-        for _ in self._listening.notifies(timeout=seconds, stop_after=1):
-            pass
-
-
-def earliest_due() -> datetime | None:
-    """When the next row of any lane wakes; three reads at the start of a partial index."""
-    times = [
-        Run.earliest(),
-        Delay.objects.filter(state=Delay.State.WAITING).aggregate(at=Min("wake_at"))["at"],
-        Message.objects.filter(state=Message.State.QUEUED, channel__enabled=True)
-        .order_by("wake_at")
-        .values_list("wake_at", flat=True)
-        .first(),
-    ]
-    return min((at for at in times if at is not None), default=None)
+        else:
+            heard(self._bell, seconds)

@@ -1,5 +1,7 @@
 """Taking due runs: fair over connectors, and suspects alone."""
 
+from collections.abc import Collection
+
 from django.db import connection
 
 from apps.core import clock
@@ -12,10 +14,10 @@ _COUNT = ", attempts = attempts + 1"
 _last_lane = 0
 
 
-def claim_batch(limit: int = 20) -> list[Run]:
+def claim_batch(limit: int = 20, but_not: Collection[int] = ()) -> list[Run]:
     """Lease due runs that nobody has claimed in vain, the same number for each connector that has
-    any, so that a flood on one can't hold up the others."""
-    lanes = _next_lanes(limit)
+    any, so that a flood on one can't hold up the others. Connectors in `but_not` get none."""
+    lanes = [lane for lane in _next_lanes(limit + len(but_not)) if lane not in but_not]
     if not lanes:
         return []
     quota = -(-limit // len(lanes))

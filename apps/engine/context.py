@@ -12,6 +12,7 @@ from apps.connectors.models import Action
 from apps.core import clock, liquid
 from apps.crm import attributes
 from apps.crm.models import Contact
+from apps.engine.calls import Flight
 from apps.engine.models import Event, Run
 from apps.engine.plan import Plan
 from apps.messaging import outbox
@@ -123,11 +124,11 @@ class RunContext:
         }
         self.begin(None)
 
-    def begin(self, action: Action | None) -> None:
-        """Start the record of the next action."""
+    def begin(self, action: Action | None, flight: Flight | None = None) -> None:
+        """Start the record of the next action, or take it up again where its call left it."""
         self.action = action
-        self.inputs: dict[str, Any] = {}
-        self.missing: list[str] = []
+        self.inputs: dict[str, Any] = flight.inputs if flight else {}
+        self.missing: list[str] = flight.missing if flight else []
 
     # --- what kinds may use ---------------------------------------------------------------------
 

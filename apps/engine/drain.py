@@ -8,14 +8,17 @@ from typing import Any
 
 from django.db import connection
 
+from apps.core import clock
 from apps.core.due import is_postgresql
-from apps.engine import delays
+from apps.engine import calls, delays
+from apps.engine.agenda import earliest_due
+from apps.engine.bell import LOOKS_EVERY, SQLITE_LOOKS_EVERY, heard, listen
 from apps.engine.turn import take_turn
 from apps.messaging import delivery
 
 logger = logging.getLogger(__name__)
 
-SECONDS = 20
+SECONDS = 40
 
 
 class Floor:
@@ -38,27 +41,64 @@ floor = Floor()
 
 
 def drain() -> int:
-    """Work until nothing is due, at most SECONDS; returns how many rows were taken."""
+    """Work until nothing is due and no call is under way; returns how many rows were taken.
+
+    Nothing is claimed after SECONDS. Calls that are under way then are waited for, but their drain
+    no longer counts as one: the clock may hand out the next.
+    """
     total = 0
+    until = monotonic() + SECONDS
+    counted = True
     try:
         _limit_lock_waits()
-        until = monotonic() + SECONDS
-        while monotonic() < until and not floor.stopping.value:
-            taken = round_of_lanes()
+        while True:
+            claiming = monotonic() < until and not floor.stopping.value
+            if counted and not claiming:
+                _leave()
+                counted = False
+            taken = round_of_lanes() if claiming else take_turn(claiming=False)
             total += taken
-            if not taken:
-                break
+            if not taken and not _wait_for_answers(claiming):
+                return total
     finally:
         if not total:
             floor.barren_at.value = monotonic()
-        with floor.drains.get_lock():
-            floor.drains.value = max(0, floor.drains.value - 1)
-    return total
+        if counted:
+            _leave()
 
 
 def round_of_lanes() -> int:
     """One turn of each lane, so that none starves another."""
     return delays.wake() + take_turn() + delivery.turn()
+
+
+def _wait_for_answers(claiming: bool) -> bool:
+    """Wait until a call has ended or, with `claiming`, a row may be due; False when no call is
+    under way."""
+    lines = calls.lines()
+    if not lines.in_flight:
+        return False
+    if not claiming:
+        lines.wait(LOOKS_EVERY.total_seconds())
+    elif (bell := listen()) is not None:
+        wait = _until_due()
+        if not heard(bell):
+            lines.wait(wait, [bell.fileno()])
+    else:
+        lines.wait(min(_until_due(), SQLITE_LOOKS_EVERY))
+    return True
+
+
+def _until_due() -> float:
+    """Seconds until the next row may be due, LOOKS_EVERY at the most."""
+    wait = LOOKS_EVERY.total_seconds()
+    at = earliest_due()
+    return wait if at is None else max(0.0, min(wait, (at - clock.now()).total_seconds()))
+
+
+def _leave() -> None:
+    with floor.drains.get_lock():
+        floor.drains.value = max(0, floor.drains.value - 1)
 
 
 def _limit_lock_waits() -> None:

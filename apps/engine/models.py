@@ -3,6 +3,7 @@
 No foreign-key constraint points at these tables, so that they can be pruned or partitioned.
 """
 
+import uuid
 from typing import Any
 
 from django.db import models
@@ -108,6 +109,8 @@ class Run(Caused, Due):
     values = JsonText(default=dict)
     # The connectors of the runs that led to this one by routing, the first one first.
     chain = JsonText(default=list, db_default=[])
+    # A call of the action at `position` was committed and its outcome was not, yet.
+    calling = models.BooleanField(default=False, db_default=False)
     error = models.CharField(max_length=300, blank=True)
     started_at = models.DateTimeField(default=clock.now)
     last_executed_at = models.DateTimeField(null=True)
@@ -199,3 +202,40 @@ class Attempt(models.Model):
 
     def __str__(self) -> str:
         return f"{self.label}: {self.get_result_display()}"
+
+
+class Call(models.Model):
+    """A request to the outside: committed as *sending* before it leaves, settled afterwards. The
+    log of an action's calls, in runs and by its *Test* button."""
+
+    class State(models.TextChoices):
+        SENDING = "sending", "Sending"
+        ANSWERED = "answered", "Answered"
+        FAILED = "failed", "Failed"
+        UNKNOWN = "unknown", "Outcome unknown"
+
+    id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
+    # The run that made it; none for a test.
+    run = loose_key(Run, null=True, db_index=False)
+    passage = models.IntegerField(default=1)
+    action_uid = models.UUIDField()
+    # The same for all tries of one action in one pass of a run.
+    idempotency_key = models.CharField(max_length=64)
+    state = models.CharField(max_length=10, choices=State, default=State.SENDING)
+    # What was asked and what came back, without secrets: {"method", "url", "headers", "body"} and
+    # {"status", "reason", "headers", "body"}.
+    request = JsonText(default=dict)
+    response = JsonText(default=dict)
+    error = models.CharField(max_length=300, blank=True)
+    at = models.DateTimeField(default=clock.now)
+    took_us = models.IntegerField(default=0)
+
+    class Meta:
+        indexes = [
+            models.Index(fields=["action_uid", "-at"], name="engine_call_action"),
+            models.Index(fields=["at"], name="engine_call_at"),
+            models.Index(fields=["run"], name="engine_call_open", condition=Q(state="sending")),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.request.get('method', '')} {self.request.get('url', '')}".strip()

@@ -14,10 +14,13 @@ from django.db.models import F
 from apps.core import clock, rows
 from apps.core.due import LEASE, is_postgresql, moment, owner
 from apps.crm.models import Contact
+from apps.engine import calls
 from apps.engine.advance import Story, advance, end, is_transient
 from apps.engine.bell import ring
+from apps.engine.calls import Flight
 from apps.engine.claims import MAX_ATTEMPTS, claim_batch, claim_suspect
 from apps.engine.context import AttributeBook, RunContext
+from apps.engine.dialling import write_outcomes
 from apps.engine.models import Event, Run
 from apps.engine.plan import Plan, plans_of
 
@@ -33,26 +36,55 @@ SHARED_LOCK = 7_305_518
 # How many runs a turn gets through in its time; found out by doing (see _adapt).
 _reach = 20
 MOST = 200
+# The columns of a run that a turn may change.
+_WRITTEN = [
+    "state",
+    "position",
+    "values",
+    "contact",
+    "calling",
+    "error",
+    "attempts",
+    "lease_until",
+    "last_executed_at",
+    "finished_at",
+]
 
 
-def take_turn() -> int:
-    """Claim and advance one batch and, if there is one, one suspect by itself; returns how many
-    runs were taken."""
-    batch, suspect = claim_batch(_reach), claim_suspect()
+# Runs that came back with an answer, by id.
+Landed = dict[int, Flight]
+
+
+def take_turn(claiming: bool = True) -> int:
+    """Go on with the runs whose calls were answered; with `claiming`, also claim and advance one
+    batch and, if there is one, one suspect by itself. Returns how many runs were taken."""
+    lines = calls.lines()
+    landed = {flight.run.pk: flight for flight in lines.answers()}
+    batch: list[Run] = []
+    suspect: list[Run] = []
+    room = lines.room if claiming else 0
+    if room:
+        suspect = claim_suspect()
+        batch = claim_batch(min(_reach, room), lines.crowded())
     if suspect and suspect[0].attempts > MAX_ATTEMPTS:
         give_up(suspect[0])
     elif suspect:
         work_off(suspect)
-    work_off(batch)
-    return len(batch) + len(suspect)
+    taken = len(batch) + len(suspect) + len(landed)
+    work_off([*(flight.run for flight in landed.values()), *batch], landed)
+    return taken
 
 
-def work_off(runs: list[Run]) -> None:
-    """Advance all of `runs`, in as many turns as it takes; none is left leased."""
+def work_off(runs: list[Run], landed: Landed | None = None) -> None:
+    """Advance all of `runs`, in as many turns as it takes; none stays leased but for a call."""
+    landed = {} if landed is None else landed
     while runs:
-        left = _turn_with_retries(runs)
+        left = _turn_with_retries(runs, landed)
         _adapt(len(runs), len(left))
         runs = left
+    if landed:
+        # Their runs could not go on. What came of the calls is kept all the same.
+        write_outcomes(list(landed.values()))
 
 
 def _adapt(taken: int, left: int) -> None:
@@ -65,12 +97,12 @@ def _adapt(taken: int, left: int) -> None:
         _reach = min(_reach * 2, MOST)
 
 
-def _turn_with_retries(runs: list[Run]) -> list[Run]:
+def _turn_with_retries(runs: list[Run], landed: Landed) -> list[Run]:
     """One turn; returns the runs that it did not get to. On a transient error the turn is taken
     again from the database; on any other its runs are taken one by one."""
     for attempt in range(RETRIES):
         try:
-            return turn(runs)
+            return turn(runs, landed)
         except Exception as error:
             transient = isinstance(error, DatabaseError) and is_transient(error)
             if not transient:
@@ -78,7 +110,7 @@ def _turn_with_retries(runs: list[Run]) -> list[Run]:
                     "A turn of %s runs is done again, one by one", len(runs), exc_info=True
                 )
                 for run in _reload(runs):
-                    _alone(run)
+                    _alone(run, landed)
                 return []
             if not connection.in_atomic_block:
                 connection.close_if_unusable_or_obsolete()
@@ -93,11 +125,11 @@ def _turn_with_retries(runs: list[Run]) -> list[Run]:
     return []
 
 
-def _alone(run: Run) -> None:
+def _alone(run: Run, landed: Landed) -> None:
     """A turn for one run, whose own errors can harm nobody else: they end it."""
     for attempt in range(RETRIES):
         try:
-            turn([run], alone=True)
+            turn([run], landed, alone=True)
             return
         except Exception as error:
             if isinstance(error, DatabaseError) and is_transient(error):
@@ -135,9 +167,11 @@ def give_up(run: Run) -> None:
     )
 
 
-def turn(runs: list[Run], alone: bool = False) -> list[Run]:
+def turn(runs: list[Run], landed: Landed | None = None, alone: bool = False) -> list[Run]:
     """Advance `runs` in one transaction, for about SECONDS; returns those not reached, still
-    leased. Raises whatever the database raises; nothing of the turn has happened then."""
+    leased. Those in `landed` go on from their answers, and leave it when that is committed. Raises
+    whatever the database raises; nothing of the turn has happened then."""
+    landed = {} if landed is None else landed
     plans = plans_of(run.revision_id for run in runs)
     with transaction.atomic():
         if is_postgresql() and any(
@@ -147,13 +181,19 @@ def turn(runs: list[Run], alone: bool = False) -> list[Run]:
         ):
             with connection.cursor() as cursor:
                 cursor.execute("SELECT pg_advisory_xact_lock(%s)", [SHARED_LOCK])
-        runs = fence(runs)
+        mine = fence(runs)
         story = Story()
         with connection.execute_wrapper(story.writes):
-            reached = _advance_all(runs, plans, story, alone)
+            reached = _advance_all(mine, plans, story, landed, alone)
+        lost = {run.pk for run in runs} - {run.pk for run in mine}
+        over = [pk for pk in (*lost, *(run.pk for run in reached)) if pk in landed]
+        story.calls.landed = [landed[pk] for pk in over]
         _write(reached, story)
+    for pk in over:
+        del landed[pk]
     ring_after_commit(story)
-    return runs[len(reached) :]
+    calls.lines().start(story.calls.flights)
+    return mine[len(reached) :]
 
 
 def ring_after_commit(story: Story) -> None:
@@ -182,7 +222,9 @@ def fence(runs: list[Run]) -> list[Run]:
     )
 
 
-def _advance_all(runs: list[Run], plans: dict[int, Plan], story: Story, alone: bool) -> list[Run]:
+def _advance_all(
+    runs: list[Run], plans: dict[int, Plan], story: Story, landed: Landed, alone: bool
+) -> list[Run]:
     until = monotonic() + SECONDS
     events = Event.objects.in_bulk([run.event_id for run in runs])
     contacts = Contact.objects.in_bulk([run.contact_id for run in runs if run.contact_id])
@@ -198,34 +240,20 @@ def _advance_all(runs: list[Run], plans: dict[int, Plan], story: Story, alone: b
             end(run, Run.State.FAILED, "The event of this run was deleted.")
         else:
             contact = contacts.get(run.contact_id) if run.contact_id else None
-            advance(RunContext(run, event, plan, contact, refs, book), story, alone)
+            context = RunContext(run, event, plan, contact, refs, book)
+            advance(context, story, alone, landed.get(run.pk))
         if monotonic() > until:
             break
     return reached
 
 
 def _write(runs: list[Run], story: Story) -> None:
-    """The runs' new positions, their timeline and the delays that they armed."""
+    """The runs' new positions, their timeline, their calls and the delays that they armed."""
     rows.insert(story.attempts)
     rows.insert(story.delays)
-    columns = ("state", "position", "values", "contact_id", "error")
-    times = ("last_executed_at", "finished_at")
-    values_field = Run._meta.get_field("values")
-    positions = [
-        [
-            run.state,
-            run.position,
-            values_field.get_prep_value(run.values),
-            run.contact_id,
-            run.error,
-            *(value and moment(value) for value in (run.last_executed_at, run.finished_at)),
-            run.pk,
-        ]
-        for run in runs
-    ]
-    quoted = ", ".join(f"{connection.ops.quote_name(column)} = %s" for column in (*columns, *times))
-    with connection.cursor() as cursor:
-        cursor.executemany(
-            f"UPDATE engine_run SET {quoted}, attempts = 0, lease_until = NULL WHERE id = %s",
-            positions,
-        )
+    story.calls.write()
+    answered_by = clock.now() + LEASE + calls.deadline(story.calls.flights)
+    for run in runs:
+        run.attempts = 0
+        run.lease_until = answered_by if run.calling else None
+    rows.update(runs, _WRITTEN)

@@ -9,7 +9,8 @@ from django_q.tasks import async_task
 from apps.actions.kinds.delay import Delay
 from apps.actions.kinds.stop import StopRun
 from apps.engine import broker as broker_module
-from apps.engine.broker import DRAIN, DueBroker, earliest_due
+from apps.engine.agenda import earliest_due
+from apps.engine.broker import DRAIN, DueBroker
 from apps.engine.drain import drain as drain_task
 from apps.engine.drain import floor
 from apps.messaging.models import Message
@@ -23,7 +24,7 @@ def broker(monkeypatch):
     floor.reset()
     waits = []
     clock = DueBroker("switchboard")
-    monkeypatch.setattr(clock, "_listen", lambda: None)
+    monkeypatch.setattr(broker_module, "listen", lambda: None)
     monkeypatch.setattr(clock, "_wait", waits.append)
     clock.waits = waits
     yield clock

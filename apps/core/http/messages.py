@@ -58,6 +58,7 @@ class Kind(StrEnum):
     TIMEOUT = "timeout"
     LOST = "lost"  # the connection broke, or the answer is no HTTP
     TOO_LARGE = "too_large"
+    LIMITED = "limited"  # by the account's own limit of calls
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,0 +1,21 @@
+"""What is due next, over all lanes."""
+
+from datetime import datetime
+
+from django.db.models import Min
+
+from apps.engine.models import Delay, Run
+from apps.messaging.models import Message
+
+
+def earliest_due() -> datetime | None:
+    """When the next row of any lane wakes; three reads at the start of a partial index."""
+    times = [
+        Run.earliest(),
+        Delay.objects.filter(state=Delay.State.WAITING).aggregate(at=Min("wake_at"))["at"],
+        Message.objects.filter(state=Message.State.QUEUED, channel__enabled=True)
+        .order_by("wake_at")
+        .values_list("wake_at", flat=True)
+        .first(),
+    ]
+    return min((at for at in times if at is not None), default=None)

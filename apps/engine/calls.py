@@ -1,0 +1,158 @@
+"""Calls under way: what the runs in hand have asked the outside, in this process."""
+
+import os
+from collections import Counter
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+from datetime import timedelta
+from typing import Any
+from urllib.parse import urlsplit
+from uuid import UUID, uuid5
+
+from apps.connectors import outcomes
+from apps.core import clock
+from apps.core.http.messages import Failure, Response
+from apps.core.http.pool import Pool
+from apps.engine.breaker import Breaker
+from apps.engine.models import Call, Run
+
+Answer = Response | Failure
+
+# An answer's body as it is kept for people, in characters.
+BODY_KEPT = 100_000
+_SECRET_HEADERS = {"set-cookie", "www-authenticate", "authorization", "proxy-authenticate"}
+
+
+@dataclass
+class Flight:
+    """A run that waits for an answer, and all that it takes to go on with it."""
+
+    run: Run
+    outcome: outcomes.Call
+    row: Call
+    # What the action took in so far, and when it began (perf_counter_ns), for the timeline.
+    inputs: dict[str, Any]
+    missing: list[str]
+    begun: int
+    # Which of the action's calls this is, from 0.
+    number: int = 0
+    answer: Answer | None = None
+
+    @property
+    def host(self) -> str:
+        return host_of(self.outcome.request.url)
+
+
+def host_of(url: str) -> str:
+    """`name:port` in lower case; empty for what is no URL."""
+    try:
+        return urlsplit(url).netloc.rpartition("@")[2].lower()
+    except ValueError:
+        return ""
+
+
+def intent(run: Run, action_uid: UUID, outcome: outcomes.Call, number: int) -> Call:
+    """The row that is committed before the request leaves. `number` counts the calls that one
+    action makes: each has an idempotency key of its own, the same in each try."""
+    return Call(
+        run_id=run.pk,
+        passage=run.passage,
+        action_uid=action_uid,
+        idempotency_key=str(uuid5(action_uid, f"{run.pk}:{run.passage}:{number}")),
+        request=dict(outcome.shown),
+        at=clock.now(),
+    )
+
+
+def settle(row: Call, answer: Answer) -> None:
+    """Set what became of it, as people may see it."""
+    row.took_us = answer.took_us
+    if isinstance(answer, Failure):
+        row.state = Call.State.UNKNOWN if answer.sent else Call.State.FAILED
+        row.error = answer.reason[:300]
+        return
+    row.state = Call.State.ANSWERED
+    text = answer.body.decode("utf-8", "replace")
+    row.response = {
+        "status": answer.status,
+        "reason": answer.reason,
+        "headers": [
+            [name, "•••" if name.lower() in _SECRET_HEADERS else value]
+            for name, value in answer.headers
+        ],
+        "body": text if len(text) <= BODY_KEPT else text[:BODY_KEPT] + "… (cut)",
+    }
+
+
+class Lines:
+    """The calls of this process. Made after the fork; dropped calls end as unknown."""
+
+    def __init__(self, pool: Pool | None = None) -> None:
+        self.pool = pool or Pool()
+        self.breaker = Breaker()
+        self._flights: dict[UUID, Flight] = {}
+        self._by_connector: Counter[int] = Counter()
+        self._waiting: list[tuple[Any, Answer]] = []
+
+    @property
+    def in_flight(self) -> int:
+        return len(self._flights)
+
+    @property
+    def room(self) -> int:
+        """How many more runs may come to hand: each may call at once."""
+        return self.pool.room
+
+    def crowded(self) -> list[int]:
+        """Connectors that hold half of all lines: they get no more while others may want some."""
+        half = self.pool.capacity // 2
+        return [connector for connector, held in self._by_connector.items() if held >= half]
+
+    def start(self, flights: Iterable[Flight]) -> None:
+        """Make the requests of committed intents."""
+        for flight in flights:
+            self._flights[flight.row.pk] = flight
+            self._by_connector[flight.run.connector_id] += 1
+            request = flight.outcome.request
+            if not any(name.lower() == "idempotency-key" for name, _ in request.headers):
+                key = ("Idempotency-Key", flight.row.idempotency_key)
+                request = replace(request, headers=(*request.headers, key))
+            self.pool.start(flight.row.pk, request)
+
+    def wait(self, seconds: float, wake: Iterable[int] = ()) -> None:
+        """Until a call has ended or a descriptor of `wake` can be read, at most so long."""
+        self._waiting += self.pool.poll(seconds, wake)
+
+    def answers(self) -> list[Flight]:
+        """The flights that have ended, each with its answer."""
+        ended = []
+        results, self._waiting = [*self._waiting, *self.pool.poll(0)], []
+        for key, answer in results:
+            flight = self._flights.pop(key)
+            self._by_connector[flight.run.connector_id] -= 1
+            flight.answer = answer
+            self.breaker.saw(flight.host, answer)
+            ended.append(flight)
+        return ended
+
+
+_lines: tuple[int, Lines] | None = None
+
+
+def lines() -> Lines:
+    """Those of this process."""
+    global _lines
+    if _lines is None or _lines[0] != os.getpid():
+        _lines = (os.getpid(), Lines())
+    return _lines[1]
+
+
+def forget() -> None:
+    """Drop them, as the end of the process would (tests)."""
+    global _lines
+    _lines = None
+
+
+def deadline(flights: Iterable[Flight]) -> timedelta:
+    """When the last of them has an answer at the latest."""
+    return timedelta(seconds=max((f.outcome.request.deadline for f in flights), default=0.0))

@@ -1,0 +1,108 @@
+"""May a call be made now, and what stands for it in the database before it leaves and after."""
+
+from datetime import timedelta
+from typing import Any
+
+from django.utils.text import Truncator
+
+from apps.connectors.outcomes import Call, Outcome, Wait
+from apps.core import clock, rows
+from apps.core.http.messages import Failure, Kind
+from apps.engine import calls
+from apps.engine.calls import Flight, Lines, host_of
+from apps.engine.limits import Slots
+from apps.engine.models import Call as Row
+from apps.engine.models import Run
+
+LOST = "The answer was lost: the worker ended while the call was under way."
+OVER_LIMIT = "Rate Limit Exceeded"
+STALE = timedelta(minutes=10)
+
+
+class Calls:
+    """The calls of one turn: those that came back, and those that leave when it is committed."""
+
+    def __init__(self, lines: Lines | None = None) -> None:
+        self._lines = lines
+        self._slots = Slots()
+        self._orphans: list[int] = []
+        self.flights: list[Flight] = []
+        self.landed: list[Flight] = []
+
+    @property
+    def lines(self) -> Lines:
+        return self._lines or calls.lines()
+
+    def dial(self, context: Any, outcome: Outcome) -> Outcome:
+        """`outcome` if its call can be made now; else what comes of that: a wait, or whatever the
+        action makes of a failure."""
+        if isinstance(outcome, Call) and context.run.calling:
+            outcome = self._after_a_crash(context, outcome)
+        while isinstance(outcome, Call):
+            host = host_of(outcome.request.url)
+            parked = self.lines.breaker.parked_until(host)
+            if parked is not None:
+                note = Truncator(f"{host} does not answer: tried again later").chars(200)
+                return Wait(parked, note=note, again=True)
+            free_at = self._slots.take()
+            if free_at is None:
+                return outcome
+            if outcome.waits:
+                return Wait(free_at, note="Waits for a free slot of the rate limit", again=True)
+            failure = Failure(OVER_LIMIT, Kind.LIMITED, sent=False, took_us=0)
+            outcome = outcome.then(context, failure)
+        return outcome
+
+    def _after_a_crash(self, context: Any, outcome: Call) -> Outcome:
+        """The run comes back with a call that nobody waits for any more."""
+        self.lost(context.run)
+        if outcome.repeatable:
+            return outcome
+        return outcome.then(context, Failure(LOST, Kind.LOST, sent=True, took_us=0))
+
+    def lost(self, run: Run) -> None:
+        """The run's open call will never have an answer."""
+        run.calling = False
+        self._orphans.append(run.pk)
+
+    def fly(self, context: Any, outcome: Call, begun: int, former: Flight | None) -> None:
+        """Note the intent of a call that `dial` let pass."""
+        run: Run = context.run
+        run.calling = True
+        number = former.number + 1 if former else 0
+        row = calls.intent(run, context.action.uid, outcome, number)
+        self.flights.append(
+            Flight(run, outcome, row, context.inputs, context.missing, begun, number)
+        )
+
+    def write(self) -> None:
+        """In the turn's transaction: the outcomes of the calls that came back, and the intents of
+        those that will leave."""
+        abandon(self._orphans)
+        write_outcomes(self.landed)
+        rows.insert([flight.row for flight in self.flights])
+
+
+def write_outcomes(flights: list[Flight]) -> None:
+    """Settle the rows of calls that ended, whatever became of their runs: it is the truth."""
+    settled = []
+    for flight in flights:
+        if flight.answer is not None:
+            calls.settle(flight.row, flight.answer)
+            settled.append(flight.row)
+    rows.update(settled, ["state", "response", "error", "took_us"])
+
+
+def abandon(run_ids: list[int]) -> None:
+    """The open calls of these runs were lost with their worker."""
+    if run_ids:
+        Row.objects.filter(run__in=run_ids, state=Row.State.SENDING).update(
+            state=Row.State.UNKNOWN, error=LOST
+        )
+
+
+def abandon_stale() -> int:
+    """Settle calls that are open long after every deadline: their runs were cancelled or ended
+    while the worker was dead. Returns how many."""
+    stale = Row.objects.filter(state=Row.State.SENDING, at__lt=clock.now() - STALE)
+    return stale.update(state=Row.State.UNKNOWN, error=LOST)

@@ -1,0 +1,34 @@
+"""The account's limit of outside calls: so many in any sixty seconds (product.md 0.15). The log
+of calls is the bucket; who takes a slot holds the lock of shared rows until it commits."""
+
+from datetime import datetime, timedelta
+
+from django.conf import settings
+
+from apps.core import clock
+from apps.engine.models import Call
+
+WINDOW = timedelta(seconds=60)
+
+
+class Slots:
+    """The slots of one turn."""
+
+    def __init__(self) -> None:
+        self._used: int | None = None
+
+    def take(self) -> datetime | None:
+        """Take a slot for a call that is about to be committed; returns None, or when the next
+        one is free."""
+        limit = settings.HTTP_PER_MINUTE
+        if not limit:
+            return None
+        since = clock.now() - WINDOW
+        if self._used is None:
+            self._used = Call.objects.filter(at__gt=since).count()
+        if self._used < limit:
+            self._used += 1
+            return None
+        counted = Call.objects.filter(at__gt=since).order_by("-at").values_list("at", flat=True)
+        oldest = counted[limit - 1 : limit].first() if len(counted) >= limit else None
+        return (oldest or clock.now()) + WINDOW
