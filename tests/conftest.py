@@ -9,7 +9,7 @@ from django.db import connection
 from django.test import Client
 
 from apps.core import clock as core_clock
-from apps.engine import intake, rate
+from apps.engine import calls, intake, rate
 from apps.engine.drain import round_of_lanes
 
 PAYLOADS = Path(__file__).parent / "payloads"
@@ -42,6 +42,7 @@ def _fresh_caches() -> Iterator[None]:
 
     intake._cache.clear()
     rate.forget()
+    calls.forget()
     plan._cached.cache_clear()
     yield
 
@@ -54,9 +55,11 @@ def drain() -> Callable[[], int]:
         total = 0
         for _ in range(1000):
             taken = round_of_lanes()
-            if not taken:
-                return total
             total += taken
+            if not taken:
+                if not calls.lines().in_flight:
+                    return total
+                calls.lines().wait(30)
         raise AssertionError("The work does not end")
 
     return work

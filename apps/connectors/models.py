@@ -263,6 +263,9 @@ class Performing(Protocol):
     def render(self, name: str, text: str, place: str = "plain") -> str:
         """`text` with attributes filled in; kept under `name` in the timeline's *went in*."""
 
+    def render_json(self, name: str, value: Any) -> Any:
+        """A JSON value with its texts filled in leaf by leaf; kept as `render` does."""
+
     def value(self, path: str) -> Any:
         """The typed value of a Liquid path, None when it is missing."""
 

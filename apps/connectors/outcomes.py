@@ -74,15 +74,17 @@ class Call:
     """Ask the outside, and go on with what `then` makes of the answer (another Call, even).
 
     The engine commits the intent before the request leaves, and the outcome after it; it adds the
-    `Idempotency-Key`. After a crash the action is performed anew: when a request of it may have
-    left, it is made again only if `repeatable`, else `then` gets a Failure that was `sent`.
-    `shown` is the request as people may see it, without secrets. `waits`: over the account's
-    limit it waits for a free slot, else `then` gets a Failure of the kind LIMITED.
+    `Idempotency-Key`, the same in each try of the same `part` of the action. After a crash the
+    action is performed anew: when a request of it may have left, it is made again only if
+    `repeatable`, else `then` gets a Failure that was `sent`. `shown` is the request as people may
+    see it, without secrets. `waits`: over the account's limit it waits for a free slot, else
+    `then` gets a Failure of the kind LIMITED.
     """
 
     request: Request
     then: "Callable[[Performing, Response | Failure], Outcome]"
     shown: Mapping[str, Any]
+    part: str = ""
     repeatable: bool = False
     waits: bool = False
 

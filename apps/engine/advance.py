@@ -88,7 +88,7 @@ def advance(
             run.calling = False
         outcome = perform(item, context, story, alone, flight)
         if isinstance(outcome, Call):
-            story.calls.fly(context, outcome, begun, flight)
+            story.calls.fly(context, outcome, begun)
             break
         if run.calling:
             story.calls.lost(run)

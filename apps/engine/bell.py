@@ -41,4 +41,4 @@ _listening: Any = None
 
 def heard(bell: Any, seconds: float = 0) -> bool:
     """Whether it rang since the last time; waits for it up to so long."""
-    return any([True for _ in bell.notifies(timeout=seconds, stop_after=1 if seconds else None)])
+    return bool(list(bell.notifies(timeout=seconds, stop_after=1 if seconds else None)))

@@ -34,8 +34,6 @@ class Flight:
     inputs: dict[str, Any]
     missing: list[str]
     begun: int
-    # Which of the action's calls this is, from 0.
-    number: int = 0
     answer: Answer | None = None
 
     @property
@@ -51,14 +49,13 @@ def host_of(url: str) -> str:
         return ""
 
 
-def intent(run: Run, action_uid: UUID, outcome: outcomes.Call, number: int) -> Call:
-    """The row that is committed before the request leaves. `number` counts the calls that one
-    action makes: each has an idempotency key of its own, the same in each try."""
+def intent(run: Run, action_uid: UUID, outcome: outcomes.Call) -> Call:
+    """The row that is committed before the request leaves."""
     return Call(
         run_id=run.pk,
         passage=run.passage,
         action_uid=action_uid,
-        idempotency_key=str(uuid5(action_uid, f"{run.pk}:{run.passage}:{number}")),
+        idempotency_key=str(uuid5(action_uid, f"{run.pk}:{run.passage}:{outcome.part}")),
         request=dict(outcome.shown),
         at=clock.now(),
     )

@@ -158,6 +158,11 @@ class RunContext:
         self.inputs[name] = rendered
         return rendered
 
+    def render_json(self, name: str, value: Any) -> Any:
+        rendered = liquid.render_json(value, self.scope, self.missing)
+        self.inputs[name] = rendered
+        return rendered
+
     def value(self, path: str) -> Any:
         return liquid.evaluate(path, self.scope, self.missing)
 

@@ -2,6 +2,7 @@
 
 from datetime import timedelta
 from typing import Any
+from uuid import UUID
 
 from django.utils.text import Truncator
 
@@ -65,15 +66,12 @@ class Calls:
         run.calling = False
         self._orphans.append(run.pk)
 
-    def fly(self, context: Any, outcome: Call, begun: int, former: Flight | None) -> None:
+    def fly(self, context: Any, outcome: Call, begun: int) -> None:
         """Note the intent of a call that `dial` let pass."""
         run: Run = context.run
         run.calling = True
-        number = former.number + 1 if former else 0
-        row = calls.intent(run, context.action.uid, outcome, number)
-        self.flights.append(
-            Flight(run, outcome, row, context.inputs, context.missing, begun, number)
-        )
+        row = calls.intent(run, UUID(str(context.action.uid)), outcome)
+        self.flights.append(Flight(run, outcome, row, context.inputs, context.missing, begun))
 
     def write(self) -> None:
         """In the turn's transaction: the outcomes of the calls that came back, and the intents of

@@ -1,0 +1,1 @@
+"""The parts of HTTP API: building the request, reading the answer."""
