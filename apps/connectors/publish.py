@@ -9,6 +9,7 @@ from django.db.models import F
 from django.db.models.signals import post_save
 from django.dispatch import receiver
 
+from apps.connectors.completing import completed
 from apps.connectors.frozen import freeze, load_actions
 from apps.connectors.models import Connector, Revision, new_token
 from apps.core import clock
@@ -69,8 +70,10 @@ def publish(connector: Connector, user: Any = None) -> Revision:
 
 
 def has_unpublished_changes(connector: Connector) -> bool:
-    """Whether the draft differs from what events run on."""
-    return connector.published is None or connector.published.document != freeze(connector)
+    """Whether the draft differs from what events run on. What was published before an option was
+    there has its default."""
+    published = connector.published
+    return published is None or completed(published.document) != freeze(connector)
 
 
 def is_unchanged_again(connector: Connector) -> None:
