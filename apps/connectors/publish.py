@@ -37,14 +37,15 @@ def find_problems(connector: Connector) -> list[Problem]:
     """Everything that keeps the draft from being published; switched-off actions don't count."""
     steps = list(connector.steps.all())
     actions = load_actions(steps)
-    found = []
+    found = [Problem(text, connector.name) for text in connector.auth_errors().values()]
     if not any(action.enabled for listed in actions.values() for action in listed):
         found.append(Problem("Add at least one action.", connector.name))
     for step in steps:
         for action in actions[step.pk]:
             if action.enabled:
                 place = f"{step.name} › {action}"
-                found += [Problem(text, place, action.pk) for text in action.problems()]
+                texts = action.unresolved or action.problems()
+                found += [Problem(text, place, action.pk) for text in texts]
     return found
 
 
