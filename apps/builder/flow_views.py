@@ -13,7 +13,7 @@ from django.urls import URLPattern, path
 from django.views.decorators.http import require_POST, require_safe
 
 from apps.builder.flow import flow_context, revisions
-from apps.builder.links import crumbs, log_url, settings_url
+from apps.builder.links import crumbs, export_url, log_url, settings_url
 from apps.builder.pages import page
 from apps.builder.palette import palette
 from apps.builder.permissions import may_change, may_view
@@ -43,6 +43,7 @@ def flow_page(request: HttpRequest, pk: int) -> HttpResponse:
         "revisions": revisions(connector)[:10],
         "newest_event": newest_event(connector.pk),
         "settings_url": settings_url(connector.pk),
+        "export_url": export_url(connector.pk),
         "events_url": log_url("event", connector.pk),
         "runs_url": log_url("run", connector.pk),
         "is_fullwidth": "1",

@@ -85,6 +85,12 @@ def test_its_references_are_guarded(kind):
     assert not kind._meta.local_many_to_many
 
 
+def test_its_references_may_be_left_open(kind):
+    """An import brings the action without what it does not find; publishing asks for it."""
+    for field in own_fields(kind):
+        assert not field.is_relation or field.null, f"{field}: add null=True, the form requires it"
+
+
 def test_its_form_opens_and_takes_an_empty_answer(kind):
     form = modelform_factory(kind, fields=[*editor(kind), "label", "enabled", "on_error"])
     html = form().as_p()
