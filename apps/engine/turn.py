@@ -62,10 +62,11 @@ def take_turn(claiming: bool = True) -> int:
     landed = {flight.run.pk: flight for flight in lines.answers()}
     batch: list[Run] = []
     suspect: list[Run] = []
-    room = lines.room if claiming else 0
-    if room:
+    # Those that came back may call again, so their lines are not free.
+    room = lines.room - len(landed) if claiming else 0
+    if room > 1:
         suspect = claim_suspect()
-        batch = claim_batch(min(_reach, room), lines.crowded())
+        batch = claim_batch(min(_reach, room - 1), lines.crowded())
     if suspect and suspect[0].attempts > MAX_ATTEMPTS:
         give_up(suspect[0])
     elif suspect:
