@@ -142,6 +142,7 @@ class Pool:
 
     def _finish(self, transfer: Transfer, result: Response | Failure) -> None:
         self._done.append((transfer.token, result))
+        transfer.rest()
         self._idle.append(transfer)
 
     # --- Called by libcurl ---------------------------------------------------------------------

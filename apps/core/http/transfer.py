@@ -160,7 +160,15 @@ class Transfer:
             kind, reason = failures.explain(
                 errno, message, self._target, self._request, bool(self._sendings)
             )
+            if self._guard.proxy:
+                reason += " (Calls go through the proxy.)"
         return Failure(reason, kind, self._sent, self._took_us())
+
+    def rest(self) -> None:
+        """Keep nothing of a call that has ended."""
+        self._header_lines, self._body = [], bytearray()
+        self.token = None
+        self.easy.setopt(pycurl.POSTFIELDS, b"")
 
     def refused(self, reason: str) -> Failure:
         return Failure(reason, Kind.REFUSED, self._sent, self._took_us())
