@@ -11,6 +11,7 @@ import pycurl
 
 from apps.core.http.guard import Guard
 from apps.core.http.messages import Failure, Request, Response
+from apps.core.http.resting import Resting
 from apps.core.http.transfer import Transfer
 from apps.core.http.urls import Refused
 
@@ -39,6 +40,7 @@ class Pool:
         self._wake_at: float | None = None
         self._running: dict[pycurl.Curl, Transfer] = {}
         self._idle: list[Transfer] = []
+        self._resting = Resting()
         self._done: deque[Result] = deque()
         self._multi = pycurl.CurlMulti()
         self._multi.setopt(pycurl.M_MAXCONNECTS, _RESTING)
@@ -62,7 +64,7 @@ class Pool:
         self._check_process()
         if not self.room:
             raise RuntimeError("The pool is full.")
-        transfer = self._idle.pop() if self._idle else Transfer(self._guard)
+        transfer = self._idle.pop() if self._idle else Transfer(self._guard, self._resting)
         try:
             transfer.begin(token, request)
         except Refused as refused:
@@ -127,18 +129,18 @@ class Pool:
         while more:
             more, answered, broken = self._multi.info_read()
             for easy in answered:
+                self._running[easy].keep()
                 self._multi.remove_handle(easy)
-                transfer = self._running.pop(easy)
-                result = transfer.answered()
-                if result is None:
-                    self._running[easy] = transfer
-                    self._multi.add_handle(easy)
-                else:
-                    self._finish(transfer, result)
+                self._end(easy, self._running[easy].answered())
             for easy, errno, message in broken:
                 self._multi.remove_handle(easy)
-                transfer = self._running.pop(easy)
-                self._finish(transfer, transfer.broken(errno, message))
+                self._end(easy, self._running[easy].broken(errno, message))
+
+    def _end(self, easy: pycurl.Curl, result: Response | Failure | None) -> None:
+        if result is None:  # another hop
+            self._multi.add_handle(easy)
+        else:
+            self._finish(self._running.pop(easy), result)
 
     def _finish(self, transfer: Transfer, result: Response | Failure) -> None:
         self._done.append((transfer.token, result))
