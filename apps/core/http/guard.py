@@ -92,8 +92,8 @@ class Guard:
 
 def _split_port(word: str) -> tuple[str, int | None]:
     if word.startswith("["):
-        host, _, port = word[1:].partition("]")
-        if port and not port.startswith(":"):
+        host, bracket, port = word[1:].partition("]")
+        if not bracket or (port and not port.startswith(":")):
             raise ValueError(f"{word!r} can't be read.")
         port = port[1:]
     elif word.count(":") == 1:

@@ -8,6 +8,7 @@ from apps.core.http.guard import AllowList, Guard
 from apps.core.http.messages import Failure, Request, Response
 from apps.core.http.pool import Pool
 from apps.core.http.transfer import Transfer
+from tests.core.http.certificates import Authority
 from tests.core.http.server import Server
 
 # What people call "it hangs". Nothing here waits for it unless something is broken.
@@ -75,3 +76,8 @@ def resolve(monkeypatch: pytest.MonkeyPatch) -> Callable[[str, str], None]:
 
     monkeypatch.setattr(Transfer, "_set_up", with_names)
     return lambda name, addresses: names.append(f"{name}:{addresses}")
+
+
+@pytest.fixture(scope="session")
+def certificate(tmp_path_factory: pytest.TempPathFactory) -> Authority:
+    return Authority(tmp_path_factory.mktemp("certificates"))

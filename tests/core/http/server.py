@@ -91,6 +91,8 @@ class Server:
 
     def close(self) -> None:
         """Also ends the connections, and so the scripts that wait on them."""
+        with suppress(OSError):
+            self._socket.shutdown(socket.SHUT_RDWR)  # wakes the thread that accepts
         self._socket.close()
         for sock in self._open:
             with suppress(OSError):

@@ -7,8 +7,11 @@ import threading
 
 import pytest
 
+from apps.core.http.guard import Guard
 from apps.core.http.messages import Kind, Response
-from tests.core.http.conftest import PATIENCE, call
+from apps.core.http.pool import Pool
+from tests.core.http.conftest import OPEN, PATIENCE, call
+from tests.core.http.server import steadily
 
 pytestmark = pytest.mark.once
 
@@ -72,3 +75,13 @@ def test_a_connection_that_says_close_is_not_used_again(pool, serve):
     for _ in range(2):
         assert call(pool, "POST", server.url, body=b"x").body == b"ok"
     assert [each.connection for each in server.received] == [1, 2]
+
+
+@pytest.mark.parametrize("secure", [False, True])
+def test_a_burst_of_posts_uses_one_connection(serve, certificate, secure):
+    server = serve(steadily(), tls=certificate.server() if secure else None)
+    pool = Pool(Guard(OPEN.allow, ca_file=certificate.ca_file))
+    for _ in range(20):
+        assert call(pool, "POST", server.url, body=b"x").body == b"ok"
+    assert server.connections == 1
+    pool.close()
