@@ -17,7 +17,6 @@ from apps.core.http.urls import Refused
 
 Result = tuple[Any, Response | Failure]
 
-_RESTING = 64  # kept connections that no call uses, over all servers
 _WATCH = {
     pycurl.POLL_IN: select.POLLIN,
     pycurl.POLL_OUT: select.POLLOUT,
@@ -29,7 +28,8 @@ class Pool:
     """Calls in flight, and the connections they share.
 
     Of one process and one thread: connections don't survive a fork, so a worker makes its own.
-    `capacity` bounds the calls in flight. A limit for each host is the caller's business.
+    `capacity` bounds the calls in flight, and the connections that are kept. A limit for each host
+    is the caller's business.
     """
 
     def __init__(self, guard: Guard | None = None, capacity: int = 256) -> None:
@@ -43,7 +43,7 @@ class Pool:
         self._resting = Resting()
         self._done: deque[Result] = deque()
         self._multi = pycurl.CurlMulti()
-        self._multi.setopt(pycurl.M_MAXCONNECTS, _RESTING)
+        self._multi.setopt(pycurl.M_MAXCONNECTS, capacity)
         self._multi.setopt(pycurl.M_PIPELINING, pycurl.PIPE_NOTHING)
         self._multi.setopt(pycurl.M_SOCKETFUNCTION, self._watch)
         self._multi.setopt(pycurl.M_TIMERFUNCTION, self._set_timer)

@@ -57,7 +57,7 @@ def test_an_allow_list_is_read():
     ],
 )
 def test_what_is_no_host_is_not_allowed(word):
-    with pytest.raises(ValueError, match="read|between|neither"):
+    with pytest.raises(ValueError, match=r"read|between|neither"):
         AllowList.read([word])
 
 
