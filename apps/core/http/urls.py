@@ -52,7 +52,7 @@ def read(url: str) -> Target:
     """Take a URL apart; raises Refused."""
     if len(url) > MAX_LENGTH:
         raise Refused(f"The URL is longer than {MAX_LENGTH:,} characters.")
-    if any(character.isspace() or not character.isprintable() for character in url):
+    if " " in url or not url.isprintable():
         raise Refused("The URL contains a space or an invisible character; write a space as %20.")
     if "\\" in url:
         raise Refused("The URL contains a backslash; write it as %5C.")

@@ -7,6 +7,7 @@ import threading
 
 import pytest
 
+from apps.core.http import transfer
 from apps.core.http.guard import Guard
 from apps.core.http.messages import Kind, Response
 from apps.core.http.pool import Pool
@@ -14,6 +15,12 @@ from tests.core.http.conftest import OPEN, PATIENCE, call
 from tests.core.http.server import steadily
 
 pytestmark = pytest.mark.once
+
+
+@pytest.fixture(autouse=True)
+def _patient(monkeypatch):
+    """However slow the machine is, a connection has not rested for too long."""
+    monkeypatch.setattr(transfer, "_REST", 600)
 
 
 @pytest.fixture

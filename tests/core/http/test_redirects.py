@@ -1,5 +1,7 @@
 """Every hop is a new request to be checked."""
 
+import threading
+
 import pytest
 
 from apps.core.http.guard import AllowList, Guard
@@ -171,8 +173,6 @@ def test_a_redirect_without_a_place_is_an_answer(pool, serve):
 
 
 def test_the_deadline_is_for_all_hops_together(pool, serve):
-    import threading
-
     def script(talk):
         while talk.read():
             threading.Event().wait(0.15)
