@@ -174,7 +174,7 @@ def test_an_endless_answer_is_cut_at_the_limit(pool, serve, start, piece):
 )
 def test_endless_headers_are_cut(pool, serve, start, piece):
     server = serve(endlessly(start, piece))
-    result = call(pool, "POST", server.url, deadline=5)
+    result = call(pool, "POST", server.url, deadline=1)
     assert result.sent is True
     assert isinstance(result, Failure)
 
