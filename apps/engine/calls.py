@@ -14,7 +14,7 @@ from apps.core import clock
 from apps.core.http.messages import Failure, Response
 from apps.core.http.pool import Pool
 from apps.engine.breaker import Breaker
-from apps.engine.models import Call, Run
+from apps.engine.models import Call, Event, Run
 
 Answer = Response | Failure
 
@@ -28,6 +28,7 @@ class Flight:
     """A run that waits for an answer, and all that it takes to go on with it."""
 
     run: Run
+    event: Event
     outcome: outcomes.Call
     row: Call
     # What the action took in so far, and when it began (perf_counter_ns), for the timeline.

@@ -71,7 +71,9 @@ class Calls:
         run: Run = context.run
         run.calling = True
         row = calls.intent(run, UUID(str(context.action.uid)), outcome)
-        self.flights.append(Flight(run, outcome, row, context.inputs, context.missing, begun))
+        self.flights.append(
+            Flight(run, context.event, outcome, row, context.inputs, context.missing, begun)
+        )
 
     def write(self) -> None:
         """In the turn's transaction: the outcomes of the calls that came back, and the intents of

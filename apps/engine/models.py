@@ -8,6 +8,7 @@ from typing import Any
 
 from django.db import models
 from django.db.models import Q
+from django.utils.functional import cached_property
 
 from apps.connectors.models import Connector, Revision
 from apps.core import clock
@@ -53,7 +54,7 @@ class Event(models.Model):
     def __str__(self) -> str:
         return f"Event {self.pk}"
 
-    @property
+    @cached_property
     def payload(self) -> dict[str, Any]:
         """The event as steps read it: always an object."""
         return bodies.payload(self.form, self.body, self.content_type)

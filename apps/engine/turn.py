@@ -12,7 +12,7 @@ from django.db import DatabaseError, connection, transaction
 from django.db.models import F
 
 from apps.core import clock, rows
-from apps.core.due import LEASE, is_postgresql, moment, owner
+from apps.core.due import LEASE, is_postgresql, owner
 from apps.crm.models import Contact
 from apps.engine import calls
 from apps.engine.advance import Story, advance, end, is_transient
@@ -204,17 +204,16 @@ def ring_after_commit(story: Story) -> None:
 
 
 def fence(runs: list[Run]) -> list[Run]:
-    """Heartbeat, fence and row lock in one statement: the runs that are still ours, in the order
-    of their contacts, so that two turns lock contacts in the same order."""
+    """Fence and row lock in one statement: the runs that are still ours, in the order of their
+    contacts, so that two turns lock contacts in the same order. It writes nothing: a turn is over
+    long before a lease is, and gives its runs their new leases itself."""
     marks = ", ".join(["(%s, %s)"] * len(runs))
+    lock = "FOR NO KEY UPDATE" if is_postgresql() else ""
     with connection.cursor() as cursor:
         cursor.execute(
-            "UPDATE engine_run SET lease_until = %s WHERE state = 'leased'"
-            f" AND (id, lease_epoch) IN (VALUES {marks}) RETURNING id",
-            [
-                moment(clock.now() + LEASE),
-                *(value for run in runs for value in (run.pk, run.lease_epoch)),
-            ],
+            "SELECT id FROM engine_run WHERE state = 'leased'"
+            f" AND (id, lease_epoch) IN (VALUES {marks}) ORDER BY id {lock}",
+            [value for run in runs for value in (run.pk, run.lease_epoch)],
         )
         mine = {pk for (pk,) in cursor.fetchall()}
     return sorted(
@@ -227,8 +226,9 @@ def _advance_all(
     runs: list[Run], plans: dict[int, Plan], story: Story, landed: Landed, alone: bool
 ) -> list[Run]:
     until = monotonic() + SECONDS
-    events = Event.objects.in_bulk([run.event_id for run in runs])
-    contacts = Contact.objects.in_bulk([run.contact_id for run in runs if run.contact_id])
+    events = {flight.event.pk: flight.event for flight in landed.values()}
+    events |= rows.by_key(Event, {run.event_id for run in runs} - events.keys())
+    contacts = rows.by_key(Contact, {run.contact_id for run in runs if run.contact_id})
     refs: dict[Any, Any] = {}
     book = AttributeBook(contacts)
     reached = []
