@@ -13,7 +13,7 @@ from apps.connectors.models import Connector
 from apps.core import clock
 from apps.core.due import is_postgresql
 from apps.core.fields import JsonText
-from apps.engine import authentication, dedupe
+from apps.engine import authentication, dedupe, together
 from apps.engine.bell import CHANNEL
 from apps.engine.bodies import Body
 from apps.engine.models import DedupeKey, Event, Run
@@ -148,15 +148,22 @@ def _unchanged(intake: Intake) -> bool:
     ).exists()
 
 
-_ONE_STATEMENT = """
+_DEDUPE_SQL = f"""
 WITH open AS (
     SELECT id, nextval(pg_get_serial_sequence('engine_event', 'id')) AS event_id
     FROM connectors_connector WHERE id = %(connector)s AND version = %(version)s AND enabled
-), {dedupe} event AS (
+), first AS (
+    INSERT INTO engine_dedupekey (connector_id, key, event_id, expires_at)
+    SELECT id, %(dedupe)s, event_id, %(expires)s FROM open
+    ON CONFLICT (connector_id, key) DO UPDATE
+        SET event_id = excluded.event_id, expires_at = excluded.expires_at
+        WHERE engine_dedupekey.expires_at < %(now)s
+    RETURNING connector_id AS id, event_id
+), event AS (
     INSERT INTO engine_event (id, connector_id, source, state, received_at, content_type, form,
                               body, query, error)
     SELECT event_id, id, 'webhook', 'accepted', %(now)s, %(content_type)s, %(form)s,
-           %(body)s, %(query)s, '' FROM {claimed}
+           %(body)s, %(query)s, '' FROM first
     RETURNING id
 ), run AS (
     INSERT INTO engine_run (event_id, connector_id, revision_id, state, wake_at, started_at,
@@ -165,37 +172,31 @@ WITH open AS (
     SELECT id, %(connector)s, %(revision)s, 'due', %(now)s, %(now)s,
            -1, 1, 0, '{{}}', '', '', 0, 'event', id FROM event
 )
-SELECT id, pg_notify('{channel}', '') FROM event
+SELECT id, pg_notify('{CHANNEL}', '') FROM event
 """
-_DEDUPE = """
-first AS (
-    INSERT INTO engine_dedupekey (connector_id, key, event_id, expires_at)
-    SELECT id, %(dedupe)s, event_id, %(expires)s FROM open
-    ON CONFLICT (connector_id, key) DO UPDATE
-        SET event_id = excluded.event_id, expires_at = excluded.expires_at
-        WHERE engine_dedupekey.expires_at < %(now)s
-    RETURNING connector_id AS id, event_id
-),"""
-_PLAIN_SQL = _ONE_STATEMENT.format(dedupe="", claimed="open", channel=CHANNEL)
-_DEDUPE_SQL = _ONE_STATEMENT.format(dedupe=_DEDUPE, claimed="first", channel=CHANNEL)
 
 
 def _store_in_one_statement(intake: Intake, posted: Posted, dedupe_key: str) -> int | None:
     now = clock.now()
+    columns = {
+        "connector": intake.connector_id,
+        "version": intake.version,
+        "revision": intake.revision_id,
+        "content_type": posted.content_type,
+        "form": posted.body.form,
+        "body": posted.body.text,
+        "query": JsonText().get_prep_value(posted.query),
+    }
+    if not dedupe_key:
+        return together.group.store({**columns, "at": now})
     with connection.cursor() as cursor:
         cursor.execute(
-            _DEDUPE_SQL if dedupe_key else _PLAIN_SQL,
+            _DEDUPE_SQL,
             {
-                "connector": intake.connector_id,
-                "version": intake.version,
-                "revision": intake.revision_id,
+                **columns,
                 "now": now,
                 "expires": now + timedelta(days=settings.DEDUPE_DAYS),
                 "dedupe": dedupe_key,
-                "content_type": posted.content_type,
-                "form": posted.body.form,
-                "body": posted.body.text,
-                "query": JsonText().get_prep_value(posted.query),
             },
         )
         row = cursor.fetchone()
