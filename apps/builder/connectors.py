@@ -28,7 +28,14 @@ from apps.engine.cancel import cancel_open
 from apps.engine.models import Event
 
 COLOURS = {LIVE: "success", CHANGED: "warning", DRAFT: "info", OFF: ""}
-FROZEN = {"dedupe_by", "dedupe_header", "dedupe_path", "response_body", "response_type"}
+FROZEN = {
+    "dedupe_by",
+    "dedupe_header",
+    "dedupe_path",
+    "response_body",
+    "response_type",
+    "in_order",
+}
 DELETED = "The connector was deleted."
 
 
@@ -110,6 +117,7 @@ class ConnectorAdmin(RefusesUsed, ModelAdmin):  # type: ignore[misc]
                 ]
             },
         ),
+        ("Running (in force with the next publication)", {"fields": ["in_order"]}),
     ]
 
     # --- the list ---

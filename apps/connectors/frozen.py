@@ -4,7 +4,7 @@ The document (format 1) is what runs, what is compared, and what a restore or an
 
     {"format": 1, "installation": uid, "connector": {"uid", "name"},
      "mapping": {field: template}, "response": {"body", "type"},
-     "dedupe": {"by", "header", "path"},
+     "dedupe": {"by", "header", "path"}, "in_order": true (left out where it is off),
      "steps": [{"uid", "name", "actions": [
         {"uid", "kind", "key", "label", "enabled", "on_error",
          "config": {column: value},
@@ -94,6 +94,7 @@ def freeze(connector: Connector) -> Document:
         "format": FORMAT,
         "installation": str(Installation.current().uid),
         "connector": {"uid": str(connector.uid), "name": connector.name},
+        **({"in_order": True} if connector.in_order else {}),
         "mapping": {m.field: m.value for m in connector.mappings.order_by("field")},
         "response": {"body": connector.response_body, "type": connector.response_type},
         "dedupe": {

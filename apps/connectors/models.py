@@ -128,6 +128,13 @@ class Connector(models.Model):
     response_type = models.CharField(
         "response content type", max_length=100, default="application/json"
     )
+    in_order = models.BooleanField(
+        "in order per contact",
+        default=False,
+        help_text="The runs of one contact go one after the other, in the order of their events: "
+        "a run does nothing before the one before it has ended, delays included. The contact is "
+        "the one that the field mapping finds; runs without one keep no order.",
+    )
 
     published = models.ForeignKey(
         "Revision",

@@ -9,6 +9,7 @@ from apps.core import clock
 from apps.engine import bodies
 from apps.engine.bell import ring
 from apps.engine.models import Event, Run
+from apps.engine.order import first_place
 
 CONTENT_TYPE = "application/json"
 
@@ -61,6 +62,7 @@ def _store(
         event_id=event.pk,
         connector_id=connector_id,
         revision_id=revision_id,
+        line=first_place(revision_id),
         wake_at=now,
         started_at=now,
         cause="event",

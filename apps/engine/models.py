@@ -6,7 +6,7 @@ No foreign-key constraint points at these tables, so that they can be pruned or 
 from typing import Any
 
 from django.db import models
-from django.db.models import Q
+from django.db.models import ExpressionWrapper, Q
 
 from apps.connectors.models import Connector, Revision
 from apps.core import clock
@@ -14,6 +14,9 @@ from apps.core.cause import Caused
 from apps.core.due import Due
 from apps.core.fields import JsonText
 from apps.engine import bodies
+
+# The `line` of a run whose contact is still to be found.
+UNKNOWN = 0
 
 
 def loose_key(to: Any, **kwargs: Any) -> Any:
@@ -106,6 +109,8 @@ class Run(Caused, Due):
     # Claims without progress: 1 gets a run claimed alone, more end it as poison.
     attempts = models.IntegerField(default=0)
     values = JsonText(default=dict)
+    # Whose runs this one keeps order with (order.py): UNKNOWN, the id of a contact, or nobody's.
+    line = models.BigIntegerField(null=True)
     # The connectors of the runs that led to this one by routing, the first one first.
     chain = JsonText(default=list, db_default=[])
     error = models.CharField(max_length=300, blank=True)
@@ -128,6 +133,14 @@ class Run(Caused, Due):
             ),
             models.Index(fields=["id"], name="engine_run_lease", condition=Q(state="leased")),
             models.Index(fields=["connector", "-id"], name="engine_run_connector"),
+            models.Index(
+                "connector",
+                "line",
+                ExpressionWrapper(Q(position__lt=0), output_field=models.BooleanField()),
+                "id",
+                name="engine_run_line",
+                condition=Q(line__isnull=False, state__in=["due", "leased", "waiting"]),
+            ),
         ]
 
     def __str__(self) -> str:
@@ -145,7 +158,8 @@ class Delay(models.Model):
 
     run = loose_key(Run)
     connector = loose_key(Connector, db_index=False)
-    action_uid = models.UUIDField()
+    # None: no action made the run sleep, it is held behind another one of its contact (order.py).
+    action_uid = models.UUIDField(null=True)
     label = models.CharField(max_length=80)
     identifier = models.CharField(max_length=200, blank=True)
     wake_at = models.DateTimeField()
@@ -165,10 +179,20 @@ class Delay(models.Model):
                 name="engine_delay_cancel",
                 condition=Q(state="waiting"),
             ),
+            models.Index(
+                fields=["run"],
+                name="engine_delay_held",
+                condition=Q(state="waiting", action_uid__isnull=True),
+            ),
         ]
 
     def __str__(self) -> str:
         return f"Delay of run {self.run_id}"
+
+    @property
+    def holds(self) -> bool:
+        """Whether it ends with another run instead of at its time."""
+        return self.action_uid is None
 
 
 class Attempt(models.Model):
