@@ -5,6 +5,7 @@ No foreign-key constraint points at these tables, so that they can be pruned or 
 
 from typing import Any
 
+from django.conf import settings
 from django.db import models
 from django.db.models import ExpressionWrapper, Q
 
@@ -37,6 +38,7 @@ class Event(models.Model):
     class Source(models.TextChoices):
         WEBHOOK = "webhook", "Webhook"
         MANUAL = "manual", "Manual test"
+        SCHEDULE = "schedule", "Schedule"
 
     connector = loose_key(Connector, db_index=False)
     source = models.CharField(max_length=20, choices=Source, default=Source.WEBHOOK)
@@ -193,6 +195,54 @@ class Delay(models.Model):
     def holds(self) -> bool:
         """Whether it ends with another run instead of at its time."""
         return self.action_uid is None
+
+
+def account_timezone() -> str:
+    return settings.TIME_ZONE
+
+
+class Schedule(models.Model):
+    """Times at which a connector gets an event by itself (schedules.py)."""
+
+    connector = models.ForeignKey(Connector, on_delete=models.CASCADE, related_name="schedules")
+    name = models.CharField(max_length=100)
+    cron = models.CharField(
+        "times",
+        max_length=100,
+        help_text="A cron expression: minute, hour, day of month, month, day of week. 0 9 * * 1-5 "
+        "is 9 o'clock from Monday to Friday, */15 * * * * every quarter of an hour.",
+    )
+    timezone = models.CharField(
+        max_length=64, default=account_timezone, help_text="Whose clock counts."
+    )
+    payload = models.TextField(
+        "event (JSON)",
+        blank=True,
+        help_text="What the event holds, as a JSON object. It gets scheduled_at, schedule and "
+        "missed besides.",
+    )
+    enabled = models.BooleanField(default=True)
+    next_at = models.DateTimeField(null=True, editable=False)
+    # What became of the last time: its run, how many times before it were missed, or why not.
+    last_at = models.DateTimeField(null=True, editable=False)
+    last_run = loose_key(Run, null=True, editable=False, db_index=False)
+    missed = models.IntegerField(default=0, editable=False)
+    note = models.CharField(max_length=300, blank=True, editable=False)
+
+    class Meta:
+        ordering = ["name"]
+        constraints = [
+            models.CheckConstraint(
+                condition=Q(enabled=False) | Q(next_at__isnull=False),
+                name="engine_schedule_wakes",
+            )
+        ]
+        indexes = [
+            models.Index(fields=["next_at"], name="engine_schedule_due", condition=Q(enabled=True)),
+        ]
+
+    def __str__(self) -> str:
+        return self.name
 
 
 class Attempt(models.Model):
