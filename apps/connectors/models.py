@@ -131,9 +131,8 @@ class Connector(models.Model):
     in_order = models.BooleanField(
         "in order per contact",
         default=False,
-        help_text="The runs of one contact go one after the other, in the order of their events: "
-        "a run does nothing before the one before it has ended, delays included. The contact is "
-        "the one that the field mapping finds; runs without one keep no order.",
+        help_text="A run does nothing before the earlier runs of its contact (whom the field "
+        "mapping finds) have ended, delays included. Runs without a contact keep no order.",
     )
 
     published = models.ForeignKey(

@@ -13,6 +13,6 @@ class Migration(migrations.Migration):
         migrations.AddField(
             model_name='connector',
             name='in_order',
-            field=models.BooleanField(default=False, help_text='The runs of one contact go one after the other, in the order of their events: a run does nothing before the one before it has ended, delays included. The contact is the one that the field mapping finds; runs without one keep no order.', verbose_name='in order per contact'),
+            field=models.BooleanField(default=False, help_text='A run does nothing before the earlier runs of its contact (whom the field mapping finds) have ended, delays included. Runs without a contact keep no order.', verbose_name='in order per contact'),
         ),
     ]
