@@ -18,6 +18,7 @@ from apps.crm import services as crm
 from apps.crm.services import Identity, InvalidContact
 from apps.engine.context import RunContext, Vanished
 from apps.engine.models import Attempt, Delay, Run
+from apps.engine.order import Lines
 from apps.engine.plan import Item
 
 logger = logging.getLogger(__name__)
@@ -54,6 +55,7 @@ class Story:
 
     attempts: list[Attempt] = field(default_factory=list)
     delays: list[Delay] = field(default_factory=list)
+    lines: Lines = field(default_factory=Lines)
     writes: Writes = field(default_factory=Writes)
 
 
@@ -65,7 +67,10 @@ def advance(context: RunContext, story: Story, alone: bool = False) -> None:
     """
     run = context.run
     if run.position < 0:
-        map_contact(context, story, alone)
+        if not run.line:
+            map_contact(context, story, alone)
+            if context.plan.in_order and story.lines.enter(run):
+                return
         run.position = 0
     items = context.plan.items
     while run.state == Run.State.LEASED:

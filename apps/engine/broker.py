@@ -17,6 +17,7 @@ from django_q.signing import SignedPackage
 
 from apps.core import clock
 from apps.core.due import is_postgresql
+from apps.engine import schedules
 from apps.engine.bell import CHANNEL, LOOKS_EVERY
 from apps.engine.drain import floor
 from apps.engine.models import Delay, Run
@@ -110,9 +111,10 @@ class DueBroker(ORM):
 
 
 def earliest_due() -> datetime | None:
-    """When the next row of any lane wakes; three reads at the start of a partial index."""
+    """When the next row of any lane wakes; four reads at the start of a partial index."""
     times = [
         Run.earliest(),
+        schedules.earliest(),
         Delay.objects.filter(state=Delay.State.WAITING).aggregate(at=Min("wake_at"))["at"],
         Message.objects.filter(state=Message.State.QUEUED, channel__enabled=True)
         .order_by("wake_at")

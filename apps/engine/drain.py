@@ -9,7 +9,7 @@ from typing import Any
 from django.db import connection
 
 from apps.core.due import is_postgresql
-from apps.engine import delays
+from apps.engine import delays, schedules
 from apps.engine.turn import take_turn
 from apps.messaging import delivery
 
@@ -58,7 +58,7 @@ def drain() -> int:
 
 def round_of_lanes() -> int:
     """One turn of each lane, so that none starves another."""
-    return delays.wake() + take_turn() + delivery.turn()
+    return schedules.fire() + delays.wake() + take_turn() + delivery.turn()
 
 
 def _limit_lock_waits() -> None:

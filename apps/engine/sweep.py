@@ -8,6 +8,7 @@ from django_q.models import Failure, Schedule
 
 from apps.core import clock
 from apps.core.due import Due, dead_owners
+from apps.engine import order
 from apps.engine.models import DedupeKey, Run
 from apps.messaging import delivery
 from apps.messaging.models import Message
@@ -23,6 +24,7 @@ def sweep() -> dict[str, int]:
     return {
         "released": release_leases_of_the_dead(),
         "expired": sum(lane.expire() for lane in LANES),
+        "missed": order.release_missed(),
         "settled": delivery.settle_unknown(),
         "forgotten": DedupeKey.objects.filter(expires_at__lt=clock.now()).delete()[0],
         "pruned": Failure.objects.filter(stopped__lt=clock.now() - FAILURES_KEPT).delete()[0],

@@ -19,6 +19,7 @@ from apps.engine.bell import ring
 from apps.engine.claims import MAX_ATTEMPTS, claim_batch, claim_suspect
 from apps.engine.context import AttributeBook, RunContext
 from apps.engine.models import Event, Run
+from apps.engine.order import release_after
 from apps.engine.plan import Plan, plans_of
 
 logger = logging.getLogger(__name__)
@@ -122,9 +123,10 @@ def _reload(runs: list[Run]) -> list[Run]:
 
 
 def _fail(run: Run, error: str) -> None:
-    Run.objects.filter(pk=run.pk, state=Run.State.LEASED, lease_owner=owner()).update(
-        state=Run.State.FAILED, error=error[:300], finished_at=clock.now()
-    )
+    mine = Run.objects.filter(pk=run.pk, state=Run.State.LEASED, lease_owner=owner())
+    with transaction.atomic():
+        mine.update(state=Run.State.FAILED, error=error[:300], finished_at=clock.now())
+        release_after([(run.connector_id, run.line)])
 
 
 def give_up(run: Run) -> None:
@@ -152,6 +154,7 @@ def turn(runs: list[Run], alone: bool = False) -> list[Run]:
         with connection.execute_wrapper(story.writes):
             reached = _advance_all(runs, plans, story, alone)
         _write(reached, story)
+        story.lines.write()
     ring_after_commit(story)
     return runs[len(reached) :]
 
@@ -189,6 +192,7 @@ def _advance_all(runs: list[Run], plans: dict[int, Plan], story: Story, alone: b
     refs: dict[Any, Any] = {}
     book = AttributeBook(contacts)
     reached = []
+    story.lines.look(runs)
     for run in runs:
         plan, event = plans.get(run.revision_id), events.get(run.event_id)
         reached.append(run)
@@ -196,9 +200,10 @@ def _advance_all(runs: list[Run], plans: dict[int, Plan], story: Story, alone: b
             end(run, Run.State.CANCELLED, "The connector was deleted.")
         elif event is None:
             end(run, Run.State.FAILED, "The event of this run was deleted.")
-        else:
+        elif not story.lines.holds(run):
             contact = contacts.get(run.contact_id) if run.contact_id else None
             advance(RunContext(run, event, plan, contact, refs, book), story, alone)
+        story.lines.leave(run)
         if monotonic() > until:
             break
     return reached
