@@ -28,7 +28,14 @@ from apps.engine.cancel import cancel_open
 from apps.engine.models import Event
 
 COLOURS = {LIVE: "success", CHANGED: "warning", DRAFT: "info", OFF: ""}
-FROZEN = {"dedupe_by", "dedupe_header", "dedupe_path", "response_body", "response_type"}
+FROZEN = {
+    "dedupe_by",
+    "dedupe_header",
+    "dedupe_path",
+    "response_body",
+    "response_type",
+    "in_order",
+}
 DELETED = "The connector was deleted."
 
 
@@ -110,6 +117,7 @@ class ConnectorAdmin(RefusesUsed, ModelAdmin):  # type: ignore[misc]
                 ]
             },
         ),
+        ("Running (in force with the next publication)", {"fields": ["in_order"]}),
     ]
 
     # --- the list ---
@@ -226,8 +234,8 @@ class ConnectorAdmin(RefusesUsed, ModelAdmin):  # type: ignore[misc]
     def deletion_summary(self, objs: Any, request: HttpRequest) -> Any:
         """In one line per connector: its hundreds of parts would not help to decide."""
         lines = [
-            f'The connector "{connector}" with its steps and revisions. Its URL is dead at once, '
-            "runs that wait are cancelled; events and runs stay in the lists."
+            f'The connector "{connector}" with its steps, schedules and revisions. Its URL is dead '
+            "at once, runs that wait are cancelled; events and runs stay in the lists."
             for connector in objs
         ]
         return lines, {"connectors": len(lines)}, set(), []

@@ -3,8 +3,8 @@
 The document (format 1) is what runs, what is compared, and what a restore or an import reads:
 
     {"format": 1, "installation": uid, "connector": {"uid", "name"},
-      "mapping": {field: template}, "response": {"body", "type"},
-     "dedupe": {"by", "header", "path"},
+     "mapping": {field: template}, "response": {"body", "type"},
+     "dedupe": {"by", "header", "path"}, "in_order": bool,
      "steps": [{"uid", "name", "actions": [
         {"uid", "kind", "key", "label", "enabled", "on_error",
          "config": {column: value},
@@ -34,6 +34,7 @@ CONNECTOR_COLUMNS: dict[str, tuple[str, ...]] = {
     "dedupe_by": ("dedupe", "by"),
     "dedupe_header": ("dedupe", "header"),
     "dedupe_path": ("dedupe", "path"),
+    "in_order": ("in_order",),
 }
 
 Document = dict[str, Any]

@@ -128,6 +128,12 @@ class Connector(models.Model):
     response_type = models.CharField(
         "response content type", max_length=100, default="application/json"
     )
+    in_order = models.BooleanField(
+        "in order per contact",
+        default=False,
+        help_text="A run does nothing before the earlier runs of its contact (whom the field "
+        "mapping finds) have ended, delays included. Runs without a contact keep no order.",
+    )
 
     published = models.ForeignKey(
         "Revision",

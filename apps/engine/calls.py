@@ -82,7 +82,7 @@ def settle(row: Call, answer: Answer) -> None:
     }
 
 
-class Lines:
+class Exchange:
     """The calls of this process. Made after the fork; dropped calls end as unknown."""
 
     def __init__(self, pool: Pool | None = None) -> None:
@@ -134,21 +134,21 @@ class Lines:
         return ended
 
 
-_lines: tuple[int, Lines] | None = None
+_exchange: tuple[int, Exchange] | None = None
 
 
-def lines() -> Lines:
+def exchange() -> Exchange:
     """Those of this process."""
-    global _lines
-    if _lines is None or _lines[0] != os.getpid():
-        _lines = (os.getpid(), Lines())
-    return _lines[1]
+    global _exchange
+    if _exchange is None or _exchange[0] != os.getpid():
+        _exchange = (os.getpid(), Exchange())
+    return _exchange[1]
 
 
 def forget() -> None:
     """Drop them, as the end of the process would (tests)."""
-    global _lines
-    _lines = None
+    global _exchange
+    _exchange = None
 
 
 def deadline(flights: Iterable[Flight]) -> timedelta:

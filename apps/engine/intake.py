@@ -16,7 +16,7 @@ from apps.core.fields import JsonText
 from apps.engine import authentication, dedupe, together
 from apps.engine.bell import CHANNEL
 from apps.engine.bodies import Body
-from apps.engine.models import DedupeKey, Event, Run
+from apps.engine.models import UNKNOWN, DedupeKey, Event, Run
 
 # How many sample events a connector keeps before its first publication.
 SAMPLES_KEPT = 20
@@ -55,6 +55,8 @@ class Intake:
     until: datetime | None
     dedupe: dedupe.Rule
     mapping: dict[str, str]
+    # The `line` of its runs (order.py).
+    line: int | None
     response_body: str
     response_type: str
 
@@ -102,6 +104,7 @@ def _read(token: str) -> Intake | None:
         until=None if connector.token == token else connector.previous_token_until,
         dedupe=dedupe.rule_of(document),
         mapping=document.get("mapping", {}),
+        line=UNKNOWN if document.get("in_order") else None,
         response_body=response.get("body", ""),
         response_type=response.get("type", ""),
     )
@@ -168,9 +171,9 @@ WITH open AS (
 ), run AS (
     INSERT INTO engine_run (event_id, connector_id, revision_id, state, wake_at, started_at,
                             position, passage, attempts, values, error, lease_owner, lease_epoch,
-                            cause, cause_id)
+                            line, cause, cause_id)
     SELECT id, %(connector)s, %(revision)s, 'due', %(now)s, %(now)s,
-           -1, 1, 0, '{{}}', '', '', 0, 'event', id FROM event
+           -1, 1, 0, '{{}}', '', '', 0, %(line)s::bigint, 'event', id FROM event
 )
 SELECT id, pg_notify('{CHANNEL}', '') FROM event
 """
@@ -188,12 +191,13 @@ def _store_in_one_statement(intake: Intake, posted: Posted, dedupe_key: str) -> 
         "query": JsonText().get_prep_value(posted.query),
     }
     if not dedupe_key:
-        return together.group.store({**columns, "at": now})
+        return together.group.store({**columns, "line": intake.line, "at": now})
     with connection.cursor() as cursor:
         cursor.execute(
             _DEDUPE_SQL,
             {
                 **columns,
+                "line": intake.line,
                 "now": now,
                 "expires": now + timedelta(days=settings.DEDUPE_DAYS),
                 "dedupe": dedupe_key,
@@ -228,6 +232,7 @@ def _store_in_one_transaction(intake: Intake, posted: Posted, dedupe_key: str) -
             event_id=event.pk,
             connector_id=intake.connector_id,
             revision_id=intake.revision_id,
+            line=intake.line,
             wake_at=now,
             started_at=now,
             cause="event",

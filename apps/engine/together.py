@@ -22,8 +22,8 @@ FRESH = 5.0
 _STATEMENT = f"""
 WITH given AS (
     SELECT * FROM json_to_recordset(%s::json) AS given (
-        n int, connector bigint, version int, revision bigint, at timestamptz, content_type varchar,
-        form varchar, body text, query text)
+        n int, connector bigint, version int, revision bigint, line bigint, at timestamptz,
+        content_type varchar, form varchar, body text, query text)
 ), open AS (
     SELECT given.*, nextval(pg_get_serial_sequence('engine_event', 'id')) AS event_id
     FROM given JOIN connectors_connector AS connector ON connector.id = given.connector
@@ -36,9 +36,9 @@ WITH given AS (
 ), run AS (
     INSERT INTO engine_run (event_id, connector_id, revision_id, state, wake_at, started_at,
                             position, passage, attempts, values, error, lease_owner, lease_epoch,
-                            cause, cause_id)
+                            line, cause, cause_id)
     SELECT event_id, connector, revision, 'due', at, at,
-           -1, 1, 0, '{{}}', '', '', 0, 'event', event_id FROM open
+           -1, 1, 0, '{{}}', '', '', 0, line, 'event', event_id FROM open
 )
 SELECT n, event_id FROM open UNION ALL SELECT NULL, NULL FROM pg_notify('{CHANNEL}', '')
 """

@@ -8,7 +8,7 @@ class Migration(migrations.Migration):
 
     dependencies = [
         ('actions', '0005_route_to_connector'),
-        ('connectors', '0005_unresolved'),
+        ('connectors', '0006_unresolved'),
         ('messaging', '0001_initial'),
     ]
 

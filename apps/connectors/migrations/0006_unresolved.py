@@ -7,7 +7,7 @@ from django.db import migrations
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('connectors', '0004_keep_header_rule'),
+        ('connectors', '0005_in_order'),
     ]
 
     operations = [
