@@ -7,6 +7,7 @@ The document (format 1) is what runs, what is compared, and what a restore or an
      "dedupe": {"by", "header", "path"},
      "steps": [{"uid", "name", "actions": [
         {"uid", "kind", "key", "label", "enabled", "on_error",
+         "retry": {"times", "wait": seconds, "then"} (only where on_error is "retry"),
          "config": {column: value},
          "refs": {column: {"id", "name"} | null},
          "rows": {accessor: [{"config": …, "refs": …}]}}]}]}
@@ -20,10 +21,11 @@ from typing import Any
 from django.db import models
 
 from apps.connectors import registry
-from apps.connectors.models import Action, Connector, Step
+from apps.connectors.models import Action, Connector, OnError, Step
 from apps.core.models import Installation
 
 FORMAT = 1
+RETRY_PARTS = ("times", "wait", "then")
 
 Document = dict[str, Any]
 
@@ -124,6 +126,8 @@ def freeze_action(action: Action) -> Document:
         "on_error": action.on_error,
         "config": _freeze_columns(action, fields),
     }
+    if action.on_error == OnError.RETRY:
+        document["retry"] = {part: getattr(action, f"retry_{part}") for part in RETRY_PARTS}
     if any(field.is_relation for field in fields):
         document["refs"] = _freeze_refs(action, fields)
     if action.row_sets:
@@ -198,6 +202,7 @@ def thaw_action(document: Document) -> Action:
         label=document["label"],
         enabled=document["enabled"],
         on_error=document["on_error"],
+        **{f"retry_{part}": value for part, value in document.get("retry", {}).items()},
         **config,
     )
     for field in (Action._meta.get_field("step"), *columns.values()):

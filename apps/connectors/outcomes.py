@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any, Final
 
 
@@ -52,12 +52,18 @@ class Stop:
 @dataclass(frozen=True)
 class Failed:
     """It did not work; `note` is a sentence that an operator can act on. The action's *On error*
-    decides what follows, unless `rest_of_step` says to go on with the next step."""
+    decides what follows, unless `rest_of_step` says to go on with the next step.
+
+    `retry_after`: the other side asked not to be called again sooner; a retry heeds it.
+    `unknown`: nobody can say whether it worked. It is then never retried: that could do it twice.
+    """
 
     note: str
     values: Mapping[str, Any] = field(default_factory=dict)
     rest_of_step: bool = False
     contact: Any = KEEP
+    retry_after: timedelta | None = None
+    unknown: bool = False
 
 
 Outcome = Done | Skip | Wait | Stop | Failed

@@ -181,7 +181,13 @@ class RunContext:
 
     def send(self, channel: Channel, recipients: list[str], text: str) -> list[Queued]:
         return outbox.queue(
-            channel, recipients, text, key=self.key, contact=self._contact, **self.cause
+            channel,
+            recipients,
+            text,
+            key=self.key,
+            contact=self._contact,
+            again=self.run.tries > 0,
+            **self.cause,
         )
 
     # --- what the engine changes ----------------------------------------------------------------

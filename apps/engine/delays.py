@@ -3,6 +3,7 @@
 from typing import Any
 
 from django.db import connection, transaction
+from django.db.models import Case, F, Value, When
 
 from apps.core import clock
 from apps.core.due import is_postgresql, moment, skip_locked
@@ -25,9 +26,11 @@ def wake(limit: int = 500) -> int:
         )
         runs = [run for (run,) in cursor.fetchall()]
         if runs:
-            # A delay counts as executed when it ends, so that the next one adds to it.
+            # A delay counts as executed when it ends, so that the next one adds to it; the wait
+            # for a retry does not, since it is no action of the flow.
+            executed = Case(When(tries=0, then=Value(clock.now())), default=F("last_executed_at"))
             Run.objects.filter(pk__in=runs, state=Run.State.WAITING).update(
-                state=Run.State.DUE, wake_at=clock.now(), last_executed_at=clock.now()
+                state=Run.State.DUE, wake_at=clock.now(), last_executed_at=executed
             )
     return len(runs)
 
@@ -57,12 +60,15 @@ def _cancel(where: str, params: list[Any], note: str) -> int:
                 [moment(now), *params],
             )
             ended = cursor.fetchall()
-        Run.objects.filter(pk__in=[run for run, _, _ in ended], state=Run.State.WAITING).update(
+        runs = Run.objects.filter(pk__in=[run for run, _, _ in ended])
+        passages = dict(runs.values_list("pk", "passage")) if ended else {}
+        runs.filter(state=Run.State.WAITING).update(
             state=Run.State.CANCELLED, finished_at=now, error=note[:300]
         )
         Attempt.objects.bulk_create(
             Attempt(
                 run_id=run,
+                passage=passages.get(run, 1),
                 action_uid=uid,
                 kind="delay",
                 label=label,

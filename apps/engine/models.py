@@ -105,6 +105,9 @@ class Run(Caused, Due):
     passage = models.IntegerField("pass", default=1)
     # Claims without progress: 1 gets a run claimed alone, more end it as poison.
     attempts = models.IntegerField(default=0)
+    # Failed tries of the action at `position` that it gets a retry for (*On error*: retry). More
+    # than 0 means: a run that waits does so for a retry.
+    tries = models.IntegerField(default=0, db_default=0)
     values = JsonText(default=dict)
     # The connectors of the runs that led to this one by routing, the first one first.
     chain = JsonText(default=list, db_default=[])
@@ -180,6 +183,7 @@ class Attempt(models.Model):
         WAITING = "waiting", "Waiting"
         STOPPED = "stopped", "Stopped"
         FAILED = "failed", "Failed"
+        RETRYING = "retrying", "Failed, retry"
         CANCELLED = "cancelled", "Cancelled"
 
     run = loose_key(Run)

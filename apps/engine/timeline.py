@@ -9,6 +9,7 @@ from apps.core.readable import duration, pretty_json
 from apps.engine.models import Attempt, Delay, Run
 from apps.messaging.models import Message
 
+ASLEEP = (Attempt.Result.WAITING, Attempt.Result.RETRYING)
 ROUTING = "route_to_connector"
 _OWN_ICONS = {"field_mapping": "person_search", "cancel": "cancel", "loop_guard": "sync_problem"}
 
@@ -66,7 +67,7 @@ def _add_delays(run: Run, entries: list[Entry]) -> None:
         asleep.setdefault(delay.action_uid, []).append(delay)
     for entry in entries:
         waiting = asleep.get(entry.attempt.action_uid)
-        if entry.attempt.result == Attempt.Result.WAITING and waiting:
+        if entry.attempt.result in ASLEEP and waiting:
             entry.delay = waiting.pop(0)
 
 

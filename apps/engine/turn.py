@@ -208,13 +208,14 @@ def _write(runs: list[Run], story: Story) -> None:
     """The runs' new positions, their timeline and the delays that they armed."""
     Attempt.objects.bulk_create(story.attempts)
     Delay.objects.bulk_create(story.delays)
-    columns = ("state", "position", "values", "contact_id", "error")
+    columns = ("state", "position", "tries", "values", "contact_id", "error")
     times = ("last_executed_at", "finished_at")
     values_field = Run._meta.get_field("values")
     rows = [
         [
             run.state,
             run.position,
+            run.tries,
             values_field.get_prep_value(run.values),
             run.contact_id,
             run.error,
