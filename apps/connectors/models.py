@@ -206,6 +206,9 @@ class Revision(models.Model):
     connector = models.ForeignKey(Connector, on_delete=models.CASCADE, related_name="revisions")
     number = models.PositiveIntegerField()
     document = JsonText(editable=False)
+    # What each action's line said when it was published, by the action's uid: for pages about runs
+    # of this revision. Not in the document, which is only what runs.
+    summaries = JsonText(default=dict, db_default={}, editable=False)
     created_at = models.DateTimeField(default=clock.now, editable=False)
     created_by = models.ForeignKey(
         settings.AUTH_USER_MODEL, null=True, on_delete=models.SET_NULL, related_name="+"

@@ -93,6 +93,7 @@ class Run(Caused, Due):
     # What a lost worker had not committed did not happen: the run goes on from its position.
     ON_EXPIRY = {State.LEASED: State.DUE}
     OPEN = (State.DUE, State.LEASED, State.WAITING)
+    ENDED = (State.DONE, State.STOPPED, State.FAILED, State.CANCELLED)
 
     event = loose_key(Event)
     connector = loose_key(Connector, db_index=False)
