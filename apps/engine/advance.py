@@ -141,11 +141,11 @@ def _sentence(error: Exception, action: Action, context: RunContext) -> str:
 
 
 def is_transient(error: BaseException) -> bool:
-    """Deadlock, serialization failure, lock timeout, busy file or lost connection: nobody's
-    guilt, so the same work is simply done again."""
+    """Deadlock, serialization failure, lock timeout, a turn lost by hanging, busy file or lost
+    connection: nobody's guilt, so the same work is simply done again."""
     cause: Any = error.__cause__
     state = getattr(cause, "sqlstate", None) or ""
-    if state in ("40P01", "40001", "55P03") or state[:2] in ("08", "57"):
+    if state in ("40P01", "40001", "55P03", "25P03") or state[:2] in ("08", "57"):
         return True
     text = str(error).lower()
     return "database is locked" in text or ("connection" in text and not state)

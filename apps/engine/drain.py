@@ -16,6 +16,7 @@ from apps.messaging import delivery
 logger = logging.getLogger(__name__)
 
 SECONDS = 20
+HANGS_AFTER = 10
 
 
 class Floor:
@@ -41,7 +42,7 @@ def drain() -> int:
     """Work until nothing is due, at most SECONDS; returns how many rows were taken."""
     total = 0
     try:
-        _limit_lock_waits()
+        _limit_waits()
         until = monotonic() + SECONDS
         while monotonic() < until and not floor.stopping.value:
             taken = round_of_lanes()
@@ -61,7 +62,11 @@ def round_of_lanes() -> int:
     return delays.wake() + take_turn() + delivery.turn()
 
 
-def _limit_lock_waits() -> None:
+def _limit_waits() -> None:
+    """Nobody waits long for the locks of others; and who hangs in the middle of a turn (a stopped
+    process, a host that sleeps or is gone) loses it, so that its rows are free for others and can
+    be cancelled."""
     if is_postgresql():
         with connection.cursor() as cursor:
             cursor.execute("SET lock_timeout = '2s'")
+            cursor.execute(f"SET idle_in_transaction_session_timeout = '{HANGS_AFTER}s'")
