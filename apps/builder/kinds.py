@@ -15,7 +15,8 @@ from apps.builder.permissions import FlowPermissions
 from apps.builder.samples import contact_attributes, event_attributes, newest_event
 from apps.connectors import draft, registry
 from apps.connectors.frozen import own_fields, row_fields, row_model
-from apps.connectors.models import Action, OnError, Step
+from apps.connectors.models import Action, Step
+from apps.connectors.on_error import OnError
 from apps.core.fields import TemplateField
 
 RETRY = ["retry_times", "retry_wait", "retry_then"]

@@ -21,7 +21,8 @@ from typing import Any
 from django.db import models
 
 from apps.connectors import registry
-from apps.connectors.models import Action, Connector, OnError, Step
+from apps.connectors.models import Action, Connector, Step
+from apps.connectors.on_error import OnError
 from apps.core.models import Installation
 
 FORMAT = 1

@@ -214,6 +214,7 @@ def entry(context: RunContext, item: Item, outcome: Outcome | Retry, duration_us
         label=item.label[:80],
         result=_RESULTS[type(outcome)],
         note=note if len(note) <= 500 else note[:499] + "…",
+        contact_id=context.found_contact_id,
         went_in=context.inputs,
         came_out=dict(getattr(outcome, "values", {})),
         missing=sorted(set(context.missing)),

@@ -126,16 +126,33 @@ def _messages(run_ids: list[int]) -> dict[str, Counter[str]]:
     return found
 
 
+def contact_at(run: Run, position: int) -> int | None:
+    """Whom the run was about when it came to `position`: an action behind it may have mapped
+    somebody else since. The first action from there on that was tried tells."""
+    positions = {
+        (item.kind, str(item.action.uid if item.action else "")): index
+        for index, item in enumerate(plans_of([run.revision_id])[run.revision_id].items)
+    }
+    positions["field_mapping", ""] = BEGINNING
+    tried = Attempt.objects.filter(run=run.pk).exclude(result=Attempt.Result.CANCELLED)
+    found: dict[int, int | None] = {}
+    for kind, uid, contact_id in tried.order_by("pk").values_list("kind", "action_uid", "contact"):
+        found[positions.get((kind, str(uid or "")), BEGINNING - 1)] = contact_id
+    behind = [index for index in found if index >= position]
+    return found[min(behind)] if behind else run.contact_id
+
+
 @transaction.atomic
 def start(run: Run, place: Place, by: str) -> bool:
-    """Let the run go on at `place`, in its next pass. False when it is no longer as it was read:
-    somebody else has been faster. The contact and what earlier actions gave stay."""
+    """Let the run go on at `place`, in its next pass, with the contact that it had there. False
+    when it is no longer as it was read: somebody else has been faster. What actions gave stays."""
     now = clock.now()
     as_read = Run.objects.filter(pk=run.pk, state=run.state, passage=run.passage)
     if not as_read.update(
         state=Run.State.DUE,
         passage=F("passage") + 1,
         position=place.position,
+        contact_id=contact_at(run, place.position),
         attempts=0,
         tries=0,
         error="",

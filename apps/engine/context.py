@@ -126,6 +126,7 @@ class RunContext:
     def begin(self, action: Action | None) -> None:
         """Start the record of the next action."""
         self.action = action
+        self.found_contact_id = self._contact.pk if self._contact else None
         self.inputs: dict[str, Any] = {}
         self.missing: list[str] = []
 

@@ -195,6 +195,8 @@ class Attempt(models.Model):
     label = models.CharField(max_length=80)
     result = models.CharField(max_length=10, choices=Result)
     note = models.CharField(max_length=500, blank=True)
+    # Whom the run was about when it came to the action.
+    contact = loose_key("crm.Contact", null=True, db_index=False)
     went_in = JsonText(default=dict)
     came_out = JsonText(default=dict)
     # Names of attributes that had no value.

@@ -5,7 +5,8 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any
 
-from apps.connectors.models import Action, OnError
+from apps.connectors.models import Action
+from apps.connectors.on_error import OnError
 from apps.connectors.outcomes import Failed, Outcome
 from apps.core import clock
 from apps.core.readable import moment

@@ -1,4 +1,4 @@
-"""Runs cancelled while the worker that holds them is dead or hangs: nothing more of them happens."""
+"""Runs cancelled while the worker that holds them is dead or hangs: nothing more happens."""
 
 import os
 

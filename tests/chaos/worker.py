@@ -19,7 +19,6 @@ from typing import Any
 import django
 from django.core.management import call_command
 
-
 SIGNALS = {"kill": signal.SIGKILL, "hang": signal.SIGSTOP}
 
 

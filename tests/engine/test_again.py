@@ -126,7 +126,34 @@ def test_what_earlier_actions_gave_stays(order, admin_client, drain):
     assert before["send"]["thanks"]["verdict"] == "send"
     go_on(admin_client, run, CARE)
     run.refresh_from_db()
-    assert (run.values, run.contact_id) == (before, Contact.objects.get().pk)
+    assert run.values == before
+
+
+def test_it_goes_on_with_whom_it_had_there(order, admin_client, drain):
+    """The run came to Thanks with Ana and mapped a colleague behind it."""
+    run = order(care="+4915199999999")
+    assert run.contact.phone == "+4915199999999"
+    page = text_of(admin_client.get(again_url(run, THANKS)))
+    assert f"in pass 2, for {ANA}." in page
+    go_on(admin_client, run, THANKS)
+    drain()
+    assert [message.address for message in Message.objects.all()] == [ANA, ANA]
+    # The failed mapping had left nobody, but it was come to with Ana.
+    run = order()
+    assert run.contact is None
+    go_on(admin_client, run, CARE)
+    run.refresh_from_db()
+    assert run.contact.phone == ANA
+
+
+def test_what_was_never_come_to_goes_on_with_the_last_contact(post, drain, clock):
+    never = [(Filter, {"conditions": [{"left": "event.x", "operator": "text:is", "right": "1"}]})]
+    mapping = (MapContact, {"phone": ANA})
+    post(published([mapping], [*never, (AddTag, {"new_tags": "x"})]), {})
+    drain()
+    run = Run.objects.get()
+    assert again.contact_at(run, 2) == run.contact_id == Contact.objects.get().pk
+    assert again.contact_at(run, 0) is None
 
 
 def test_from_the_beginning_the_fields_are_mapped_again(order, admin_client, drain, clock):
@@ -155,7 +182,7 @@ def test_the_places_are_the_actions_that_are_switched_on(order, admin_client):
 def test_the_question_names_what_may_be_done_again(order, admin_client):
     run = order()
     page = text_of(admin_client.get(again_url(run, BIG)))
-    assert f"Run {run.pk} of Shop goes on from &quot;Big&quot;, in pass 2." in page
+    assert f"Run {run.pk} of Shop goes on from &quot;Big&quot;, in pass 2, for {ANA}." in page
     listed = page.split('<ul class="sb-places">')[1].split("</ul>")[0].split("</li>")[:-1]
     assert len(listed) == 3
     thanks, tag, care = listed

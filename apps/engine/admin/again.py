@@ -13,6 +13,7 @@ from django.urls import URLPattern, path, reverse
 from unfold.decorators import action
 
 from apps.core.pages import LargeTableAdmin
+from apps.crm.models import Contact
 from apps.engine import again
 from apps.engine.admin.columns import connector_name
 from apps.engine.again import Place, Repeat
@@ -114,7 +115,7 @@ class RunsAgain(LargeTableAdmin):
     def _ask_one(self, request: HttpRequest, run: Run, place: Place) -> HttpResponse:
         question = (
             f'Run {run.pk} of {connector_name(run)} goes on from "{place.label}", in pass '
-            f"{run.passage + 1}. What earlier actions gave stays."
+            f"{run.passage + 1}{_about(run, place)}. Values from earlier actions are kept."
         )
         return self.ask(
             request,
@@ -148,7 +149,7 @@ class RunsAgain(LargeTableAdmin):
     ) -> HttpResponse:
         question = (
             f"{len(failed)} of {chosen} selected runs failed and can go on from the action that "
-            "failed. What earlier actions gave stays."
+            "failed. Values from earlier actions are kept."
         )
         groups: dict[tuple[int, int], tuple[Place, list[Run]]] = {}
         for run, place in failed:
@@ -172,6 +173,17 @@ class RunsAgain(LargeTableAdmin):
     def _start(self, request: HttpRequest, run: Run, place: Place, seen: Iterable[str]) -> bool:
         """Start the run if it is as the page showed it."""
         return _seen(run) in seen and again.start(run, place, request.user.get_username())
+
+
+def _about(run: Run, place: Place) -> str:
+    """Whom the run is about when it goes on there."""
+    if place.position == again.BEGINNING:
+        return ", and looks its contact up again"
+    contact = Contact.objects.filter(pk=again.contact_at(run, place.position) or 0).first()
+    if contact is None:
+        return ", without a contact"
+    reached = contact.phone or contact.email
+    return f", for {contact}" if str(contact) == reached else f", for {contact} ({reached})"
 
 
 def _seen(run: Run) -> str:
