@@ -20,9 +20,7 @@ F2_FIRST = (
     '"amount": "{{ event.order.total }}", "text": "Order {{ event.order.number }} from '
     '{{ event.order.customer.name }}: {{ event.order.total }} {{ event.order.currency }}"}'
 )
-F2_SECOND = (
-    '{"event_id": "{{ event.event_id }}", "ref": "{{ http.first.id }}", "status": "linked"}'
-)
+F2_SECOND = '{"event_id": "{{ event.event_id }}", "ref": "{{ http.first.id }}", "status": "linked"}'
 
 
 def environment() -> dict[str, str]:

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any, Final
 
 from apps.core.http.messages import Failure, Request, Response
@@ -59,13 +59,17 @@ class Stop:
 @dataclass(frozen=True)
 class Failed:
     """It did not work; `note` is a sentence that an operator can act on. The action's *On error*
-    decides what follows, unless `rest_of_step` says to go on with the next step. `unknown`: it may
-    have worked all the same, so it is never simply done again."""
+    decides what follows, unless `rest_of_step` says to go on with the next step.
+
+    `retry_after`: the other side asked not to be called again sooner; a retry heeds it.
+    `unknown`: nobody can say whether it worked. It is then never retried: that could do it twice.
+    """
 
     note: str
     values: Mapping[str, Any] = field(default_factory=dict)
     rest_of_step: bool = False
     contact: Any = KEEP
+    retry_after: timedelta | None = None
     unknown: bool = False
 
 
