@@ -30,6 +30,12 @@ SELECT id, %(connector)s, gen_random_uuid(), 'Delay', '',
        'waiting', now()
 FROM run
 """
+TIMELINE = """
+INSERT INTO engine_attempt (run_id, passage, step_name, kind, label, result, note, went_in,
+                            came_out, missing, at, duration_us)
+SELECT run.id, 1, 'Step 1', 'http_api', 'First', 'done', '200 OK', '{}', '{}', '[]', now(), 1500
+FROM run, generate_series(1, 3)
+"""
 
 
 def due_runs(database: str, flow: dict[str, Any], first: int, last: int) -> None:
@@ -64,6 +70,15 @@ def sleeping_runs(
             "soonest": soonest,
             "latest": latest,
         },
+    )
+
+
+def finished_runs(database: str, flow: dict[str, Any], count: int) -> None:
+    """Runs that ended long ago, each with a timeline of three entries."""
+    _execute(
+        database,
+        f"WITH event AS ({EVENTS}), run AS ({RUNS}) {TIMELINE}",
+        {**_values(flow, 1, count), "state": "done", "position": 3},
     )
 
 

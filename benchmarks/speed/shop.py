@@ -16,6 +16,14 @@ BODY = {
     "customer": {"name": "Ana Maria Silva", "phone": "+4915100000000", "email": "ana@example.com"},
     "total": "129.90",
     "currency": "EUR",
+    # What the flows of benchmarks/target.py read.
+    "event_id": "e-1",
+    "order": {
+        "number": "SO-1",
+        "total": 129.9,
+        "currency": "EUR",
+        "customer": {"name": "Ana Maria Silva"},
+    },
     "items": [
         {"sku": "AB-1", "title": "Blue mug", "quantity": 2, "price": "14.95"},
         {"sku": "CD-2", "title": "Teapot, 1.2 l", "quantity": 1, "price": "100.00"},

@@ -1,0 +1,115 @@
+"""make prove, PART=flat: does a full database slow the engine down? Runs with two HTTP calls each,
+in an empty installation and in one with a past, in turns; written to flat.md."""
+
+import json
+import os
+import statistics
+import tempfile
+import threading
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import Any
+
+from apps.core import clock
+from benchmarks.speed import backlog, machine
+from benchmarks.speed.figures import SHARE, of
+from tests.installation import ROOT, Installation, installed
+
+RESULT = Path(__file__).parent.parent / "flat.md"
+PAIRS, RUNS = 7, 1_000
+TABLES = ("engine_run", "engine_event", "engine_attempt", "engine_call", "engine_delay")
+BUFFERS = "SELECT blks_hit + blks_read FROM pg_stat_database WHERE datname = current_database()"
+
+
+class _Echo(BaseHTTPRequestHandler):
+    protocol_version = "HTTP/1.1"
+
+    def do_POST(self) -> None:
+        self.rfile.read(int(self.headers["Content-Length"]))
+        body = b'{"id": "r-1"}'
+        self.send_response(200)
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+    def log_message(self, format: str, *args: Any) -> None:
+        pass
+
+
+def main(server: str) -> None:
+    finished, asleep = of(1_000_000), of(100_000)
+    echo = ThreadingHTTPServer(("127.0.0.1", 0), _Echo)
+    echo.daemon_threads = True
+    threading.Thread(target=echo.serve_forever, daemon=True).start()
+    os.environ["ECHO_URL"] = f"http://127.0.0.1:{echo.server_address[1]}"
+    os.environ["PYTHONPATH"] = str(ROOT)
+    with (
+        tempfile.TemporaryDirectory() as one,
+        tempfile.TemporaryDirectory() as other,
+        installed(Path(one), server) as empty,
+        installed(Path(other), server) as full,
+    ):
+        flows = {made: _flow(made) for made in (empty, full)}
+        backlog.finished_runs(full.env["DATABASE_URL"], flows[full], finished)
+        backlog.sleeping_runs(full.env["DATABASE_URL"], flows[full], asleep, "1 day", "90 days")
+        for made in (empty, full):
+            _work(made, flows[made])  # warm up
+        pairs = [
+            [_work(made, flows[made]) for made in ((empty, full) if n % 2 else (full, empty))]
+            for n in range(PAIRS)
+        ]
+    measured = [pair if n % 2 else pair[::-1] for n, pair in enumerate(pairs)]
+    _write(server, finished, asleep, measured)
+
+
+def _flow(made: Installation) -> dict[str, Any]:
+    made.env["SWITCHBOARD_HTTP_ALLOW"] = "127.0.0.1"
+    made.env["SWITCHBOARD_HTTP_PER_MINUTE"] = "0"
+    found = made.python(
+        "from benchmarks.target import publish_flows\n"
+        "from apps.connectors.models import Connector\n"
+        "publish_flows()\n"
+        "made = Connector.objects.get(token='bench-f2')\n"
+        "print(json.dumps({'connector': made.pk, 'revision': made.published_id}))"
+    )
+    return found  # type: ignore[no-any-return]
+
+
+def _work(made: Installation, flow: dict[str, Any]) -> dict[str, float]:
+    """RUNS runs by one worker process; {"per_second", "cpu_ms", "buffers"} by run."""
+    backlog.due_runs(made.env["DATABASE_URL"], flow, 1, RUNS)
+    before = int(made.query(BUFFERS)[0][0])
+    took = json.loads(made.run("-m", "benchmarks.speed.drainer"))
+    after = int(made.query(BUFFERS)[0][0])
+    left = made.query("SELECT count(*) FROM engine_run WHERE state IN ('due', 'leased')")
+    assert left == [(0,)], left
+    return {
+        "per_second": RUNS / took["seconds"],
+        "cpu_ms": took["cpu"] / RUNS * 1000,
+        "buffers": (after - before) / RUNS,
+    }
+
+
+def _write(server: str, finished: int, asleep: int, pairs: list[list[dict[str, float]]]) -> None:
+    lines = [
+        "# Flat: the same work in an empty and in a full database",
+        "",
+        f"`PART=flat make prove`, {clock.now():%Y-%m-%d}, share {SHARE:g} of the full size. "
+        f"{machine.shape(server)}. {RUNS:,} runs of a filter and two HTTP calls, worked off by one "
+        f"process, {PAIRS} pairs in turns. Full: {finished:,} finished runs with their timelines "
+        f"and {asleep:,} delays asleep.",
+        "",
+        "| pair | empty, runs/s | full, runs/s | ratio | buffers/run, empty | full |",
+        "|---|---|---|---|---|---|",
+    ]
+    for number, (empty, full) in enumerate(pairs, 1):
+        lines.append(
+            f"| {number} | {empty['per_second']:.0f} | {full['per_second']:.0f} | "
+            f"{full['per_second'] / empty['per_second']:.2f} | {empty['buffers']:.0f} | "
+            f"{full['buffers']:.0f} |"
+        )
+    ratio = statistics.median(full["per_second"] / empty["per_second"] for empty, full in pairs)
+    buffers = statistics.median(full["buffers"] / empty["buffers"] for empty, full in pairs)
+    lines += ["", f"Median ratio of runs/s {ratio:.2f}, of buffers by run {buffers:.2f}."]
+    RESULT.write_text("\n".join(lines) + "\n")
+    print("\n".join(lines[-3:]), f"\nWritten to {RESULT.relative_to(ROOT)}")
