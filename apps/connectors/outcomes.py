@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any, Final
 
 from apps.core.http.messages import Failure, Request, Response
@@ -59,13 +59,17 @@ class Stop:
 @dataclass(frozen=True)
 class Failed:
     """It did not work; `note` is a sentence that an operator can act on. The action's *On error*
-    decides what follows, unless `rest_of_step` says to go on with the next step. `unknown`: it may
-    have worked all the same, so it is never simply done again."""
+    decides what follows, unless `rest_of_step` says to go on with the next step.
+
+    `retry_after`: the other side asked not to be called again sooner; a retry heeds it.
+    `unknown`: it may have worked all the same, so it is never simply done again.
+    """
 
     note: str
     values: Mapping[str, Any] = field(default_factory=dict)
     rest_of_step: bool = False
     contact: Any = KEEP
+    retry_after: timedelta | None = None
     unknown: bool = False
 
 
@@ -78,7 +82,8 @@ class Call:
     action is performed anew: when a request of it may have left, it is made again only if
     `repeatable`, else `then` gets a Failure that was `sent`. `shown` is the request as people may
     see it, without secrets. `waits`: over the account's limit it waits for a free slot, else
-    `then` gets a Failure of the kind LIMITED.
+    `then` gets a Failure of the kind LIMITED. `secrets`: texts that are taken out of the answer
+    before anybody sees it, since a server may echo what it was sent.
     """
 
     request: Request
@@ -87,6 +92,7 @@ class Call:
     part: str = ""
     repeatable: bool = False
     waits: bool = False
+    secrets: tuple[str, ...] = ()
 
 
 # What the timeline tells; a call is told with what its answer came to.

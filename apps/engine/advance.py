@@ -172,6 +172,8 @@ def take_effect(outcome: Ended, item: Item, context: RunContext, story: Story) -
     """Set where the run stands after this outcome."""
     run = context.run
     run.position += 1
+    if isinstance(outcome, Failed) and item.action is not None:
+        item.action.gave_up(context, outcome)
     if isinstance(outcome, Done | Failed) and outcome.contact is not KEEP:
         context.set_contact(outcome.contact)
     match outcome:

@@ -30,5 +30,5 @@ class Slots:
             self._used += 1
             return None
         counted = Call.objects.filter(at__gt=since).order_by("-at").values_list("at", flat=True)
-        oldest = counted[limit - 1 : limit].first() if len(counted) >= limit else None
+        oldest = counted[limit - 1 : limit].first()
         return (oldest or clock.now()) + WINDOW
