@@ -67,6 +67,8 @@ class HttpApiAdmin(KindAdmin):
             "new_uid": "" if action else signing.dumps(str(uid), salt=_NEW),
             "mapping": found,
             "mapped": views.mapped_paths(found),
+            "key": action.key if action else "",
+            "saved": action is not None,
             "has_logs": action is not None and Call.objects.filter(action_uid=uid).exists(),
             "mailed_at": alerts.last_mail(uid),
         }

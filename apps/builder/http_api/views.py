@@ -1,6 +1,7 @@
 """Test, logs, *Remap* and *Reset Mail Timeout* of an HTTP API action."""
 
 import json
+from datetime import timedelta
 from typing import Any
 from uuid import UUID
 
@@ -59,8 +60,10 @@ def test(request: HttpRequest, form: Any, pk: int | None = None) -> HttpResponse
         "missing": tried.missing,
         "call": shown(tried.row) if tried.row else None,
         "not_json": NOT_JSON in tried.outcome.note,
+        "changed": mapping.CHANGED in tried.outcome.note,
         "mapping": found,
         "mapped": mapped_paths(found),
+        "key": action.key,
         "saved": pk is not None,
     }
     return render(request, "builder/http_api/trial.html", context)
@@ -150,16 +153,10 @@ def shown(call: Call) -> dict[str, Any]:
         "result": f"{response['status']} {response['reason']}".strip()
         if response
         else call.get_state_display(),
-        "took": duration(_microseconds(call.took_us)) if call.took_us else "",
+        "took": duration(timedelta(microseconds=call.took_us)) if call.took_us else "",
         "request_body": _readable(call.request.get("body", "")),
         "response_body": _readable(response.get("body", "")),
     }
-
-
-def _microseconds(count: int) -> Any:
-    from datetime import timedelta
-
-    return timedelta(microseconds=count)
 
 
 def _readable(body: str) -> str:
