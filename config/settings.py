@@ -128,6 +128,8 @@ MAX_ROTATIONS = env.number("SWITCHBOARD_MAX_ROTATIONS", 10)
 MAX_HOPS = env.number("SWITCHBOARD_MAX_HOPS", 50)
 MAX_STEPS = env.number("SWITCHBOARD_MAX_STEPS", 50)
 MAX_PAYLOAD_BYTES = env.number("SWITCHBOARD_MAX_PAYLOAD_BYTES", 1024 * 1024)
+# The file of a connector's export.
+MAX_IMPORT_BYTES = env.number("SWITCHBOARD_MAX_IMPORT_BYTES", 2 * 1024 * 1024)
 DATA_UPLOAD_MAX_MEMORY_SIZE = max(MAX_PAYLOAD_BYTES, 2_621_440)
 # A connector page may carry 200 actions' worth of fields; webhooks are capped by size instead.
 DATA_UPLOAD_MAX_NUMBER_FIELDS = 5_000

@@ -65,6 +65,13 @@ MENU = [
                 ),
                 "active": _in_flows,
             },
+            _page(
+                "Schedules",
+                "schedule",
+                "engine_schedule_changelist",
+                "connectors.view_connector connectors.change_connector",
+                "Events that come by the clock.",
+            ),
             _list("Events", "bolt", "engine", "event", "What was posted, kept as it came."),
             _list("Runs", "play_circle", "engine", "run", "What was done for each event, and why."),
             _list("Delays", "hourglass_top", "engine", "delay", "Runs that wait for their time."),

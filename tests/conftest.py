@@ -57,9 +57,9 @@ def drain() -> Callable[[], int]:
             taken = round_of_lanes()
             total += taken
             if not taken:
-                if not calls.lines().in_flight:
+                if not calls.exchange().in_flight:
                     return total
-                calls.lines().wait(30)
+                calls.exchange().wait(30)
         raise AssertionError("The work does not end")
 
     return work

@@ -14,10 +14,10 @@ from unfold.admin import ModelAdmin, TabularInline
 from unfold.decorators import display
 from unfold.widgets import UnfoldAdminExpandableTextareaWidget
 
-from apps.builder import flow_views, manual_views, publish_views
+from apps.builder import flow_views, manual_views, publish_views, transfer_views
 from apps.builder.flow import CHANGED, DRAFT, LIVE, OFF, STATES, state_of
 from apps.builder.links import crumbs, flow_url
-from apps.builder.permissions import may_change, may_view
+from apps.builder.permissions import may_add, may_change, may_view
 from apps.connectors import draft
 from apps.connectors.models import Connector, FieldMapping
 from apps.connectors.publish import touch
@@ -28,7 +28,14 @@ from apps.engine.cancel import cancel_open
 from apps.engine.models import Event
 
 COLOURS = {LIVE: "success", CHANGED: "warning", DRAFT: "info", OFF: ""}
-FROZEN = {"dedupe_by", "dedupe_header", "dedupe_path", "response_body", "response_type"}
+FROZEN = {
+    "dedupe_by",
+    "dedupe_header",
+    "dedupe_path",
+    "response_body",
+    "response_type",
+    "in_order",
+}
 DELETED = "The connector was deleted."
 
 
@@ -44,7 +51,7 @@ class FieldMappingInline(TabularInline):  # type: ignore[misc]
         return may_view(request)
 
     def has_add_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        return may_change(request) or request.user.has_perm("connectors.add_connector")
+        return may_change(request) or may_add(request)
 
     def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
         return may_change(request)
@@ -110,6 +117,7 @@ class ConnectorAdmin(RefusesUsed, ModelAdmin):  # type: ignore[misc]
                 ]
             },
         ),
+        ("Running (in force with the next publication)", {"fields": ["in_order"]}),
     ]
 
     # --- the list ---
@@ -226,8 +234,8 @@ class ConnectorAdmin(RefusesUsed, ModelAdmin):  # type: ignore[misc]
     def deletion_summary(self, objs: Any, request: HttpRequest) -> Any:
         """In one line per connector: its hundreds of parts would not help to decide."""
         lines = [
-            f'The connector "{connector}" with its steps and revisions. Its URL is dead at once, '
-            "runs that wait are cancelled; events and runs stay in the lists."
+            f'The connector "{connector}" with its steps, schedules and revisions. Its URL is dead '
+            "at once, runs that wait are cancelled; events and runs stay in the lists."
             for connector in objs
         ]
         return lines, {"connectors": len(lines)}, set(), []
@@ -245,5 +253,5 @@ class ConnectorAdmin(RefusesUsed, ModelAdmin):  # type: ignore[misc]
 
     def get_urls(self) -> list[Any]:
         view = self.admin_site.admin_view
-        own = [flow_views, publish_views, manual_views]
+        own = [flow_views, publish_views, manual_views, transfer_views]
         return [*(url for pages in own for url in pages.urls(view)), *super().get_urls()]

@@ -13,11 +13,12 @@ from django.urls import URLPattern, path
 from django.views.decorators.http import require_POST, require_safe
 
 from apps.builder.flow import flow_context, revisions
-from apps.builder.links import crumbs, log_url, settings_url
+from apps.builder.links import crumbs, export_url, log_url, settings_url
 from apps.builder.pages import page
 from apps.builder.palette import palette
 from apps.builder.permissions import may_change, may_view
 from apps.builder.samples import newest_event
+from apps.builder.schedules import in_words
 from apps.connectors import draft
 from apps.connectors.draft import StaleDraft, WrongOrder
 from apps.connectors.models import Action, Connector, Step
@@ -42,7 +43,9 @@ def flow_page(request: HttpRequest, pk: int) -> HttpResponse:
         "categories": palette() if may_change(request) else [],
         "revisions": revisions(connector)[:10],
         "newest_event": newest_event(connector.pk),
+        "schedules": [(schedule, in_words(schedule)) for schedule in connector.schedules.all()],
         "settings_url": settings_url(connector.pk),
+        "export_url": export_url(connector.pk),
         "events_url": log_url("event", connector.pk),
         "runs_url": log_url("run", connector.pk),
         "is_fullwidth": "1",

@@ -23,6 +23,10 @@ def settings_url(connector_id: int) -> str:
     return reverse("admin:connectors_connector_change", args=[connector_id])
 
 
+def export_url(connector_id: int) -> str:
+    return reverse("admin:connectors_connector_export", args=[connector_id])
+
+
 def kind_url(kind: type[Action], page: str, *args: int) -> str:
     """The `add`, `change` or `delete` page of a kind's form."""
     return reverse(f"admin:{kind._meta.app_label}_{kind._meta.model_name}_{page}", args=args)

@@ -6,12 +6,17 @@ from typing import Any
 from django.http import HttpRequest
 
 VIEW = "connectors.view_connector"
+ADD = "connectors.add_connector"
 CHANGE = "connectors.change_connector"
 DELETE = "connectors.delete_connector"
 
 
 def may_view(request: HttpRequest) -> bool:
     return request.user.has_perm(VIEW) or request.user.has_perm(CHANGE)
+
+
+def may_add(request: HttpRequest) -> bool:
+    return request.user.has_perm(ADD)
 
 
 def may_change(request: HttpRequest) -> bool:

@@ -35,7 +35,7 @@ def bump(connector_id: int) -> None:
     Connector.objects.filter(pk=connector_id).update(draft_version=F("draft_version") + 1)
 
 
-def _claim(connector: Connector, version: int) -> None:
+def claim(connector: Connector, version: int) -> None:
     """Raise the version if it is still `version`: the lock that serialises edits."""
     current = Connector.objects.filter(pk=connector.pk, draft_version=version)
     if not current.update(draft_version=version + 1):
@@ -49,7 +49,8 @@ def end_of(rows: "models.QuerySet[Any]") -> int:
     return 0 if last is None else last + 1
 
 
-def _step_name(name: str) -> str:
+def step_name(name: str) -> str:
+    """As it is kept; ValidationError when it can't be."""
     name = " ".join(name.split())
     if not name:
         raise ValidationError("Give the step a name.")
@@ -61,33 +62,33 @@ def _step_name(name: str) -> str:
 @transaction.atomic
 def add_step(connector: Connector, name: str, version: int) -> Step:
     """A new step at the end; ValidationError beyond the limit."""
-    _claim(connector, version)
+    claim(connector, version)
     check_step_limit(connector)
-    return connector.steps.create(name=_step_name(name), position=end_of(connector.steps.all()))
+    return connector.steps.create(name=step_name(name), position=end_of(connector.steps.all()))
 
 
 @transaction.atomic
 def rename_step(connector: Connector, step: Step, name: str, version: int) -> None:
-    _claim(connector, version)
-    connector.steps.filter(pk=step.pk).update(name=_step_name(name))
+    claim(connector, version)
+    connector.steps.filter(pk=step.pk).update(name=step_name(name))
 
 
 @transaction.atomic
 def delete_step(connector: Connector, step: Step, version: int) -> None:
     """Delete the step with its actions."""
-    _claim(connector, version)
+    claim(connector, version)
     step.delete()
 
 
 @transaction.atomic
 def switch_action(connector: Connector, action: Action, enabled: bool, version: int) -> None:
-    _claim(connector, version)
+    claim(connector, version)
     Action.objects.filter(pk=action.pk).update(enabled=enabled)
 
 
 @transaction.atomic
 def delete_action(connector: Connector, action: Action, version: int) -> None:
-    _claim(connector, version)
+    claim(connector, version)
     try:
         # As its own kind: one query for its table instead of one for each kind's.
         registry.kind_of(action.kind)._default_manager.get(pk=action.pk).delete()
@@ -98,7 +99,7 @@ def delete_action(connector: Connector, action: Action, version: int) -> None:
 @transaction.atomic
 def order_steps(connector: Connector, ids: list[int], version: int) -> None:
     """Put the steps into the order of `ids`, which must be exactly the connector's steps."""
-    _claim(connector, version)
+    claim(connector, version)
     if sorted(ids) != sorted(connector.steps.values_list("pk", flat=True)):
         raise WrongOrder
     connector.steps.update(position=_case({pk: place for place, pk in enumerate(ids)}))
@@ -108,7 +109,7 @@ def order_steps(connector: Connector, ids: list[int], version: int) -> None:
 def order_actions(connector: Connector, layout: Layout, version: int) -> None:
     """Put actions into the order of `layout` (step → actions), which must name exactly the actions
     of those steps. An action may change from one of them to another."""
-    _claim(connector, version)
+    claim(connector, version)
     steps = connector.steps.filter(pk__in=layout)
     ids = [pk for listed in layout.values() for pk in listed]
     present = Action.objects.filter(step__in=steps).values_list("pk", flat=True)

@@ -4,7 +4,7 @@ The document (format 1) is what runs, what is compared, and what a restore or an
 
     {"format": 1, "installation": uid, "connector": {"uid", "name"},
      "mapping": {field: template}, "response": {"body", "type"},
-     "dedupe": {"by", "header", "path"},
+     "dedupe": {"by", "header", "path"}, "in_order": bool,
      "steps": [{"uid", "name", "actions": [
         {"uid", "kind", "key", "label", "enabled", "on_error",
          "config": {column: value},
@@ -24,6 +24,18 @@ from apps.connectors.models import Action, Connector, Step
 from apps.core.models import Installation
 
 FORMAT = 1
+
+# What is frozen of every action and of the connector: a column that is named here, with its place
+# in the document, is frozen, thawed, compared, restored, exported and imported.
+ACTION_COLUMNS = ("key", "label", "enabled", "on_error")
+CONNECTOR_COLUMNS: dict[str, tuple[str, ...]] = {
+    "response_body": ("response", "body"),
+    "response_type": ("response", "type"),
+    "dedupe_by": ("dedupe", "by"),
+    "dedupe_header": ("dedupe", "header"),
+    "dedupe_path": ("dedupe", "path"),
+    "in_order": ("in_order",),
+}
 
 Document = dict[str, Any]
 
@@ -95,12 +107,7 @@ def freeze(connector: Connector) -> Document:
         "installation": str(Installation.current().uid),
         "connector": {"uid": str(connector.uid), "name": connector.name},
         "mapping": {m.field: m.value for m in connector.mappings.order_by("field")},
-        "response": {"body": connector.response_body, "type": connector.response_type},
-        "dedupe": {
-            "by": connector.dedupe_by,
-            "header": connector.dedupe_header,
-            "path": connector.dedupe_path,
-        },
+        **freeze_columns_of(connector),
         "steps": [
             {
                 "uid": str(step.uid),
@@ -112,16 +119,24 @@ def freeze(connector: Connector) -> Document:
     }
 
 
+def freeze_columns_of(connector: Connector) -> Document:
+    """The connector's own frozen columns, at their places in the document."""
+    frozen: Document = {}
+    for column, (*outer, name) in CONNECTOR_COLUMNS.items():
+        part = frozen
+        for key in outer:
+            part = part.setdefault(key, {})
+        part[name] = _plain(Connector._meta.get_field(column), connector)
+    return frozen
+
+
 def freeze_action(action: Action) -> Document:
     """One action as frozen; for a thawed one, what it was thawed from."""
     fields = own_fields(type(action))
     document = {
         "uid": str(action.uid),
         "kind": action.slug or action.kind,
-        "key": action.key,
-        "label": action.label,
-        "enabled": action.enabled,
-        "on_error": action.on_error,
+        **{name: _plain(Action._meta.get_field(name), action) for name in ACTION_COLUMNS},
         "config": _freeze_columns(action, fields),
     }
     if any(field.is_relation for field in fields):
@@ -160,12 +175,14 @@ def _freeze_rows(action: Action, accessor: str) -> list[Document]:
     if action.frozen is not None:
         rows: list[Document] = action.frozen.get("rows", {}).get(accessor, [])
         return rows
-    fields = row_fields(row_model(type(action), accessor))
     stored = getattr(action, accessor).all() if action.pk else []
-    return [
-        {"config": _freeze_columns(row, fields), "refs": _freeze_refs(row, fields)}
-        for row in stored
-    ]
+    return [freeze_row(row) for row in stored]
+
+
+def freeze_row(row: models.Model) -> Document:
+    """One row of an action's own table."""
+    fields = row_fields(type(row))
+    return {"config": _freeze_columns(row, fields), "refs": _freeze_refs(row, fields)}
 
 
 # --- thaw -----------------------------------------------------------------------------------------
@@ -186,25 +203,22 @@ def thaw_action(document: Document) -> Action:
     installation does not have it; a column that the document lacks has its default."""
     kind = registry.kind_of(document["kind"])
     columns = {f.name: f for f in own_fields(kind)}
-    config = {
-        name: columns[name].to_python(value)
-        for name, value in document["config"].items()
-        if name in columns
-    }
+    common = {name: Action._meta.get_field(name) for name in ACTION_COLUMNS}
     action = kind(
         uid=document["uid"],
         kind=document["kind"],
-        key=document["key"],
-        label=document["label"],
-        enabled=document["enabled"],
-        on_error=document["on_error"],
-        **config,
+        **_thaw_columns(document, common),
+        **_thaw_columns(document["config"], columns),
     )
     for field in (Action._meta.get_field("step"), *columns.values()):
         if field.is_relation:
             action._state.fields_cache[field.name] = _Detached()
     action.frozen = document
     return action
+
+
+def _thaw_columns(values: Document, fields: dict[str, Any]) -> Document:
+    return {name: fields[name].to_python(v) for name, v in values.items() if name in fields}
 
 
 def frozen_ref(action: Action | FrozenRow, name: str) -> tuple[type[models.Model], Any]:

@@ -132,6 +132,12 @@ class Connector(models.Model):
     response_type = models.CharField(
         "response content type", max_length=100, default="application/json"
     )
+    in_order = models.BooleanField(
+        "in order per contact",
+        default=False,
+        help_text="A run does nothing before the earlier runs of its contact (whom the field "
+        "mapping finds) have ended, delays included. Runs without a contact keep no order.",
+    )
 
     published = models.ForeignKey(
         "Revision",
@@ -159,11 +165,12 @@ class Connector(models.Model):
         return f"{settings.PUBLIC_URL}/hooks/{self.token}"
 
     def clean(self) -> None:
-        errors = {**self._auth_errors(), **self._dedupe_errors()}
+        errors = {**self.auth_errors(), **self._dedupe_errors()}
         if errors:
             raise ValidationError(errors)
 
-    def _auth_errors(self) -> dict[str, str]:
+    def auth_errors(self) -> dict[str, str]:
+        """What is wrong with who may post, by column; a form refuses it, an import may bring it."""
         errors = {}
         if self.auth != self.Auth.NONE and self.credential is None:
             errors["credential"] = "Choose the credential that posts are checked with."
@@ -339,6 +346,9 @@ class Action(models.Model):
     summary_line = models.CharField(max_length=300, blank=True, editable=False)
     enabled = models.BooleanField(default=True)
     on_error = models.CharField(max_length=10, choices=OnError, default=OnError.CONTINUE)
+    # Sentences about what an import or a restore did not find here. They keep the draft from being
+    # published until somebody has opened and saved the action.
+    unresolved = JsonText(default=list, editable=False)
 
     class Meta:
         ordering = ["position", "pk"]
@@ -355,6 +365,7 @@ class Action(models.Model):
         if self.frozen is not None:
             raise TypeError("A thawed action is read-only: edit the draft.")
         self.kind = self.slug or self.kind
+        self.unresolved = []
         if not self.key:
             self.key = self._free_key()
         self.summary_line = self.summary()[:300]

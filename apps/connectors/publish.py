@@ -9,6 +9,7 @@ from django.db.models import F
 from django.db.models.signals import post_save
 from django.dispatch import receiver
 
+from apps.connectors.completing import completed
 from apps.connectors.frozen import freeze, load_actions
 from apps.connectors.models import Connector, Revision, new_token
 from apps.core import clock
@@ -36,14 +37,15 @@ def find_problems(connector: Connector) -> list[Problem]:
     """Everything that keeps the draft from being published; switched-off actions don't count."""
     steps = list(connector.steps.all())
     actions = load_actions(steps)
-    found = []
+    found = [Problem(text, connector.name) for text in connector.auth_errors().values()]
     if not any(action.enabled for listed in actions.values() for action in listed):
         found.append(Problem("Add at least one action.", connector.name))
     for step in steps:
         for action in actions[step.pk]:
             if action.enabled:
                 place = f"{step.name} › {action}"
-                found += [Problem(text, place, action.pk) for text in action.problems()]
+                texts = action.unresolved or action.problems()
+                found += [Problem(text, place, action.pk) for text in texts]
     return found
 
 
@@ -69,8 +71,10 @@ def publish(connector: Connector, user: Any = None) -> Revision:
 
 
 def has_unpublished_changes(connector: Connector) -> bool:
-    """Whether the draft differs from what events run on."""
-    return connector.published is None or connector.published.document != freeze(connector)
+    """Whether the draft differs from what events run on. What was published before an option was
+    there has its default."""
+    published = connector.published
+    return published is None or completed(published.document) != freeze(connector)
 
 
 def is_unchanged_again(connector: Connector) -> None:

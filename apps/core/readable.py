@@ -25,11 +25,11 @@ def duration(span: timedelta) -> str:
     return " ".join(f"{count} {unit}" for count, unit in parts[:2] if count)
 
 
-def pretty_json(value: Any) -> str:
+def pretty_json(value: Any, sort_keys: bool = False) -> str:
     """Indented, in its own characters where they can be sent."""
-    text = json.dumps(value, indent=2, ensure_ascii=False, default=str)
+    text = json.dumps(value, indent=2, ensure_ascii=False, default=str, sort_keys=sort_keys)
     try:
         text.encode()
     except UnicodeEncodeError:
-        text = json.dumps(value, indent=2, default=str)
+        text = json.dumps(value, indent=2, default=str, sort_keys=sort_keys)
     return text

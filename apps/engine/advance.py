@@ -20,6 +20,7 @@ from apps.engine.calls import Flight
 from apps.engine.context import RunContext, Vanished
 from apps.engine.dialling import Calls
 from apps.engine.models import Attempt, Delay, Run
+from apps.engine.order import Lines
 from apps.engine.plan import Item
 
 logger = logging.getLogger(__name__)
@@ -57,6 +58,7 @@ class Story:
     attempts: list[Attempt] = field(default_factory=list)
     delays: list[Delay] = field(default_factory=list)
     calls: Calls = field(default_factory=Calls)
+    lines: Lines = field(default_factory=Lines)
     writes: Writes = field(default_factory=Writes)
 
 
@@ -71,7 +73,10 @@ def advance(
     """
     run = context.run
     if run.position < 0:
-        map_contact(context, story, alone)
+        if not run.line:
+            map_contact(context, story, alone)
+            if context.plan.in_order and story.lines.enter(run):
+                return
         run.position = 0
     items = context.plan.items
     while run.state == Run.State.LEASED:

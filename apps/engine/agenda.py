@@ -4,14 +4,16 @@ from datetime import datetime
 
 from django.db.models import Min
 
+from apps.engine import schedules
 from apps.engine.models import Delay, Run
 from apps.messaging.models import Message
 
 
 def earliest_due() -> datetime | None:
-    """When the next row of any lane wakes; three reads at the start of a partial index."""
+    """When the next row of any lane wakes; four reads at the start of a partial index."""
     times = [
         Run.earliest(),
+        schedules.earliest(),
         Delay.objects.filter(state=Delay.State.WAITING).aggregate(at=Min("wake_at"))["at"],
         Message.objects.filter(state=Message.State.QUEUED, channel__enabled=True)
         .order_by("wake_at")

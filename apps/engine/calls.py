@@ -15,7 +15,7 @@ from apps.core.http.messages import Failure, Request, Response
 from apps.core.http.pool import Pool
 from apps.core.http.redaction import MASK, without
 from apps.engine.breaker import Breaker
-from apps.engine.models import Call, Run
+from apps.engine.models import Call, Event, Run
 
 Answer = Response | Failure
 
@@ -29,6 +29,7 @@ class Flight:
     """A run that waits for an answer, and all that it takes to go on with it."""
 
     run: Run
+    event: Event
     outcome: outcomes.Call
     row: Call
     # What the action took in so far, and when it began (perf_counter_ns), for the timeline.
@@ -90,7 +91,7 @@ def settle(row: Call, answer: Answer) -> None:
     }
 
 
-class Lines:
+class Exchange:
     """The calls of this process. Made after the fork; dropped calls end as unknown."""
 
     def __init__(self, pool: Pool | None = None) -> None:
@@ -138,21 +139,21 @@ class Lines:
         return ended
 
 
-_lines: tuple[int, Lines] | None = None
+_exchange: tuple[int, Exchange] | None = None
 
 
-def lines() -> Lines:
+def exchange() -> Exchange:
     """Those of this process."""
-    global _lines
-    if _lines is None or _lines[0] != os.getpid():
-        _lines = (os.getpid(), Lines())
-    return _lines[1]
+    global _exchange
+    if _exchange is None or _exchange[0] != os.getpid():
+        _exchange = (os.getpid(), Exchange())
+    return _exchange[1]
 
 
 def forget() -> None:
     """Drop them, as the end of the process would (tests)."""
-    global _lines
-    _lines = None
+    global _exchange
+    _exchange = None
 
 
 def deadline(flights: Iterable[Flight]) -> timedelta:

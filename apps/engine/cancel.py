@@ -5,6 +5,7 @@ from django.db.models import F, QuerySet
 
 from apps.core import clock
 from apps.engine.models import Attempt, Delay, Run
+from apps.engine.order import release_after
 
 CHUNK = 1_000
 
@@ -34,11 +35,12 @@ def _cancel(runs: QuerySet[Run], note: str) -> int:
     new epoch makes the worker drop the run at its next fence."""
     with transaction.atomic():
         # In the order of their ids, as turns lock them.
-        locked = runs.select_for_update().order_by("pk").values_list("pk", "passage")
-        passages = list(locked)
-        for start in range(0, len(passages), CHUNK):
-            _end(dict(passages[start : start + CHUNK]), note)
-    return len(passages)
+        locked = runs.select_for_update().order_by("pk")
+        ended = list(locked.values_list("pk", "passage", "connector_id", "line"))
+        for start in range(0, len(ended), CHUNK):
+            _end({pk: passage for pk, passage, *_ in ended[start : start + CHUNK]}, note)
+        release_after((connector, line) for *_, connector, line in ended)
+    return len(ended)
 
 
 def _end(passages: dict[int, int], note: str) -> None:

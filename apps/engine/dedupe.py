@@ -6,6 +6,7 @@ from typing import Any
 
 from liquid.exceptions import LiquidError
 
+from apps.connectors.completing import dedupe_of
 from apps.core import liquid
 
 KEY_LENGTH = 300
@@ -21,10 +22,9 @@ class Rule:
 
 
 def rule_of(document: dict[str, Any]) -> Rule:
-    """From a frozen document. Older ones name a header, or nothing, without saying more."""
-    frozen = document.get("dedupe", {})
-    header = frozen.get("header", "").strip()
-    return Rule(frozen.get("by", "header" if header else "none"), header, frozen.get("path", ""))
+    """From a frozen document."""
+    rule = dedupe_of(document)
+    return Rule(rule["by"], rule["header"], rule["path"])
 
 
 def by_header(value: str) -> str:

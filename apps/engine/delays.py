@@ -6,6 +6,7 @@ from django.db import connection, transaction
 
 from apps.core import clock
 from apps.core.due import is_postgresql, moment, skip_locked
+from apps.engine import order
 from apps.engine.models import Attempt, Delay, Run
 
 
@@ -20,16 +21,18 @@ def wake(limit: int = 500) -> int:
     with transaction.atomic(), connection.cursor() as cursor:
         cursor.execute(
             "UPDATE engine_delay SET state = 'fired', ended_at = %s"
-            f" WHERE id {chosen} RETURNING run_id",
+            f" WHERE id {chosen} RETURNING run_id, action_uid",
             [now, now, limit],
         )
-        runs = [run for (run,) in cursor.fetchall()]
-        if runs:
-            # A delay counts as executed when it ends, so that the next one adds to it.
-            Run.objects.filter(pk__in=runs, state=Run.State.WAITING).update(
-                state=Run.State.DUE, wake_at=clock.now(), last_executed_at=clock.now()
-            )
-    return len(runs)
+        ended = cursor.fetchall()
+        waiting = Run.objects.filter(state=Run.State.WAITING)
+        due = {"state": Run.State.DUE, "wake_at": clock.now()}
+        # A delay counts as executed when it ends, so that the next one adds to it. Being held is
+        # nothing that the run did (order.py).
+        slept = [run for run, action in ended if action is not None]
+        waiting.filter(pk__in=slept).update(**due, last_executed_at=clock.now())
+        waiting.filter(pk__in=[run for run, action in ended if action is None]).update(**due)
+    return len(ended)
 
 
 def cancel(connector_id: int, identifier: str, note: str) -> int:
@@ -57,14 +60,20 @@ def _cancel(where: str, params: list[Any], note: str) -> int:
                 [moment(now), *params],
             )
             ended = cursor.fetchall()
-        Run.objects.filter(pk__in=[run for run, _, _ in ended], state=Run.State.WAITING).update(
-            state=Run.State.CANCELLED, finished_at=now, error=note[:300]
-        )
+            if not ended:
+                return 0
+            cursor.execute(
+                "UPDATE engine_run SET state = 'cancelled', finished_at = %s, error = %s WHERE"
+                f" state = 'waiting' AND id IN ({', '.join(['%s'] * len(ended))})"
+                " RETURNING connector_id, line",
+                [moment(now), note[:300], *(run for run, _, _ in ended)],
+            )
+            order.release_after(cursor.fetchall())
         Attempt.objects.bulk_create(
             Attempt(
                 run_id=run,
                 action_uid=uid,
-                kind="delay",
+                kind="delay" if uid else order.KIND,
                 label=label,
                 result=Attempt.Result.CANCELLED,
                 note=note[:500],

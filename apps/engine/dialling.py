@@ -10,7 +10,7 @@ from apps.connectors.outcomes import Call, Outcome, Wait
 from apps.core import clock, rows
 from apps.core.http.messages import Failure, Kind
 from apps.engine import calls
-from apps.engine.calls import Flight, Lines, host_of
+from apps.engine.calls import Exchange, Flight, host_of
 from apps.engine.limits import Slots
 from apps.engine.models import Call as Row
 from apps.engine.models import Run
@@ -23,16 +23,16 @@ STALE = timedelta(minutes=10)
 class Calls:
     """The calls of one turn: those that came back, and those that leave when it is committed."""
 
-    def __init__(self, lines: Lines | None = None) -> None:
-        self._lines = lines
+    def __init__(self, exchange: Exchange | None = None) -> None:
+        self._exchange = exchange
         self._slots = Slots()
         self._orphans: list[int] = []
         self.flights: list[Flight] = []
         self.landed: list[Flight] = []
 
     @property
-    def lines(self) -> Lines:
-        return self._lines or calls.lines()
+    def exchange(self) -> Exchange:
+        return self._exchange or calls.exchange()
 
     def dial(self, context: Any, outcome: Outcome) -> Outcome:
         """`outcome` if its call can be made now; else what comes of that: a wait, or whatever the
@@ -41,7 +41,7 @@ class Calls:
             outcome = self._after_a_crash(context, outcome)
         while isinstance(outcome, Call):
             host = host_of(outcome.request.url)
-            parked = self.lines.breaker.parked_until(host)
+            parked = self.exchange.breaker.parked_until(host)
             if parked is not None:
                 note = Truncator(f"{host} does not answer: tried again later").chars(200)
                 return Wait(parked, note=note, again=True)
@@ -71,7 +71,9 @@ class Calls:
         run: Run = context.run
         run.calling = True
         row = calls.intent(run, UUID(str(context.action.uid)), outcome)
-        self.flights.append(Flight(run, outcome, row, context.inputs, context.missing, begun))
+        self.flights.append(
+            Flight(run, context.event, outcome, row, context.inputs, context.missing, begun)
+        )
 
     def write(self) -> None:
         """In the turn's transaction: the outcomes of the calls that came back, and the intents of

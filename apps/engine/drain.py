@@ -10,7 +10,7 @@ from django.db import connection
 
 from apps.core import clock
 from apps.core.due import is_postgresql
-from apps.engine import calls, delays
+from apps.engine import calls, delays, schedules
 from apps.engine.agenda import earliest_due
 from apps.engine.bell import LOOKS_EVERY, SQLITE_LOOKS_EVERY, heard, listen
 from apps.engine.turn import take_turn
@@ -69,23 +69,23 @@ def drain() -> int:
 
 def round_of_lanes() -> int:
     """One turn of each lane, so that none starves another."""
-    return delays.wake() + take_turn() + delivery.turn()
+    return schedules.fire() + delays.wake() + take_turn() + delivery.turn()
 
 
 def _wait_for_answers(claiming: bool) -> bool:
     """Wait until a call has ended or, with `claiming`, a row may be due; False when no call is
     under way."""
-    lines = calls.lines()
-    if not lines.in_flight:
+    exchange = calls.exchange()
+    if not exchange.in_flight:
         return False
     if not claiming:
-        lines.wait(LOOKS_EVERY.total_seconds())
+        exchange.wait(LOOKS_EVERY.total_seconds())
     elif (bell := listen()) is not None:
         wait = _until_due()
         if not heard(bell):
-            lines.wait(wait, [bell.fileno()])
+            exchange.wait(wait, [bell.fileno()])
     else:
-        lines.wait(min(_until_due(), SQLITE_LOOKS_EVERY))
+        exchange.wait(min(_until_due(), SQLITE_LOOKS_EVERY))
     return True
 
 

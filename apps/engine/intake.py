@@ -13,10 +13,10 @@ from apps.connectors.models import Connector
 from apps.core import clock
 from apps.core.due import is_postgresql
 from apps.core.fields import JsonText
-from apps.engine import authentication, dedupe
+from apps.engine import authentication, dedupe, together
 from apps.engine.bell import CHANNEL
 from apps.engine.bodies import Body
-from apps.engine.models import DedupeKey, Event, Run
+from apps.engine.models import UNKNOWN, DedupeKey, Event, Run
 
 # How many sample events a connector keeps before its first publication.
 SAMPLES_KEPT = 20
@@ -55,6 +55,8 @@ class Intake:
     until: datetime | None
     dedupe: dedupe.Rule
     mapping: dict[str, str]
+    # The `line` of its runs (order.py).
+    line: int | None
     response_body: str
     response_type: str
 
@@ -102,6 +104,7 @@ def _read(token: str) -> Intake | None:
         until=None if connector.token == token else connector.previous_token_until,
         dedupe=dedupe.rule_of(document),
         mapping=document.get("mapping", {}),
+        line=UNKNOWN if document.get("in_order") else None,
         response_body=response.get("body", ""),
         response_type=response.get("type", ""),
     )
@@ -148,54 +151,56 @@ def _unchanged(intake: Intake) -> bool:
     ).exists()
 
 
-_ONE_STATEMENT = """
+_DEDUPE_SQL = f"""
 WITH open AS (
     SELECT id, nextval(pg_get_serial_sequence('engine_event', 'id')) AS event_id
     FROM connectors_connector WHERE id = %(connector)s AND version = %(version)s AND enabled
-), {dedupe} event AS (
-    INSERT INTO engine_event (id, connector_id, source, state, received_at, content_type, form,
-                              body, query, error)
-    SELECT event_id, id, 'webhook', 'accepted', %(now)s, %(content_type)s, %(form)s,
-           %(body)s, %(query)s, '' FROM {claimed}
-    RETURNING id
-), run AS (
-    INSERT INTO engine_run (event_id, connector_id, revision_id, state, wake_at, started_at,
-                            position, passage, attempts, values, error, lease_owner, lease_epoch,
-                            cause, cause_id)
-    SELECT id, %(connector)s, %(revision)s, 'due', %(now)s, %(now)s,
-           -1, 1, 0, '{{}}', '', '', 0, 'event', id FROM event
-)
-SELECT id, pg_notify('{channel}', '') FROM event
-"""
-_DEDUPE = """
-first AS (
+), first AS (
     INSERT INTO engine_dedupekey (connector_id, key, event_id, expires_at)
     SELECT id, %(dedupe)s, event_id, %(expires)s FROM open
     ON CONFLICT (connector_id, key) DO UPDATE
         SET event_id = excluded.event_id, expires_at = excluded.expires_at
         WHERE engine_dedupekey.expires_at < %(now)s
     RETURNING connector_id AS id, event_id
-),"""
-_PLAIN_SQL = _ONE_STATEMENT.format(dedupe="", claimed="open", channel=CHANNEL)
-_DEDUPE_SQL = _ONE_STATEMENT.format(dedupe=_DEDUPE, claimed="first", channel=CHANNEL)
+), event AS (
+    INSERT INTO engine_event (id, connector_id, source, state, received_at, content_type, form,
+                              body, query, error)
+    SELECT event_id, id, 'webhook', 'accepted', %(now)s, %(content_type)s, %(form)s,
+           %(body)s, %(query)s, '' FROM first
+    RETURNING id
+), run AS (
+    INSERT INTO engine_run (event_id, connector_id, revision_id, state, wake_at, started_at,
+                            position, passage, attempts, values, error, lease_owner, lease_epoch,
+                            line, cause, cause_id)
+    SELECT id, %(connector)s, %(revision)s, 'due', %(now)s, %(now)s,
+           -1, 1, 0, '{{}}', '', '', 0, %(line)s::bigint, 'event', id FROM event
+)
+SELECT id, pg_notify('{CHANNEL}', '') FROM event
+"""
 
 
 def _store_in_one_statement(intake: Intake, posted: Posted, dedupe_key: str) -> int | None:
     now = clock.now()
+    columns = {
+        "connector": intake.connector_id,
+        "version": intake.version,
+        "revision": intake.revision_id,
+        "content_type": posted.content_type,
+        "form": posted.body.form,
+        "body": posted.body.text,
+        "query": JsonText().get_prep_value(posted.query),
+    }
+    if not dedupe_key:
+        return together.group.store({**columns, "line": intake.line, "at": now})
     with connection.cursor() as cursor:
         cursor.execute(
-            _DEDUPE_SQL if dedupe_key else _PLAIN_SQL,
+            _DEDUPE_SQL,
             {
-                "connector": intake.connector_id,
-                "version": intake.version,
-                "revision": intake.revision_id,
+                **columns,
+                "line": intake.line,
                 "now": now,
                 "expires": now + timedelta(days=settings.DEDUPE_DAYS),
                 "dedupe": dedupe_key,
-                "content_type": posted.content_type,
-                "form": posted.body.form,
-                "body": posted.body.text,
-                "query": JsonText().get_prep_value(posted.query),
             },
         )
         row = cursor.fetchone()
@@ -227,6 +232,7 @@ def _store_in_one_transaction(intake: Intake, posted: Posted, dedupe_key: str) -
             event_id=event.pk,
             connector_id=intake.connector_id,
             revision_id=intake.revision_id,
+            line=intake.line,
             wake_at=now,
             started_at=now,
             cause="event",

@@ -1,16 +1,8 @@
 """The event source *manual test*: an operator types an event, which runs like a posted one."""
 
-from typing import Any
-
-from django.db import transaction
-
 from apps.connectors.models import Connector
-from apps.core import clock
-from apps.engine import bodies
-from apps.engine.bell import ring
+from apps.engine import bodies, sources
 from apps.engine.models import Event, Run
-
-CONTENT_TYPE = "application/json"
 
 
 class NotSent(ValueError):
@@ -36,35 +28,8 @@ def send(connector: Connector, text: str, query: str) -> Run:
     if len(raw) > bodies.limit():
         raise NotSent(f"The event is larger than {bodies.limit():,} bytes.")
     try:
-        body = bodies.read(raw, CONTENT_TYPE)
+        body = bodies.read(raw, sources.CONTENT_TYPE)
     except bodies.UnreadableBody as error:
         raise NotSent(str(error)) from None
     variables = bodies.query_fields(query.strip().lstrip("?").encode(errors="replace"))
-    return _store(connector.pk, connector.published_id, body, variables)
-
-
-@transaction.atomic
-def _store(
-    connector_id: int, revision_id: int, body: bodies.Body, variables: dict[str, Any]
-) -> Run:
-    now = clock.now()
-    event = Event.objects.create(
-        connector_id=connector_id,
-        source=Event.Source.MANUAL,
-        received_at=now,
-        content_type=CONTENT_TYPE,
-        form=body.form,
-        body=body.text,
-        query=variables,
-    )
-    run = Run.objects.create(
-        event_id=event.pk,
-        connector_id=connector_id,
-        revision_id=revision_id,
-        wake_at=now,
-        started_at=now,
-        cause="event",
-        cause_id=event.pk,
-    )
-    ring()
-    return run
+    return sources.start(connector.pk, connector.published_id, Event.Source.MANUAL, body, variables)

@@ -6,8 +6,10 @@ No foreign-key constraint points at these tables, so that they can be pruned or 
 import uuid
 from typing import Any
 
+from django.conf import settings
 from django.db import models
-from django.db.models import Q
+from django.db.models import ExpressionWrapper, Q
+from django.utils.functional import cached_property
 
 from apps.connectors.models import Connector, Revision
 from apps.core import clock
@@ -15,6 +17,9 @@ from apps.core.cause import Caused
 from apps.core.due import Due
 from apps.core.fields import JsonText
 from apps.engine import bodies
+
+# The `line` of a run whose contact is still to be found.
+UNKNOWN = 0
 
 
 def loose_key(to: Any, **kwargs: Any) -> Any:
@@ -35,6 +40,7 @@ class Event(models.Model):
     class Source(models.TextChoices):
         WEBHOOK = "webhook", "Webhook"
         MANUAL = "manual", "Manual test"
+        SCHEDULE = "schedule", "Schedule"
 
     connector = loose_key(Connector, db_index=False)
     source = models.CharField(max_length=20, choices=Source, default=Source.WEBHOOK)
@@ -53,7 +59,7 @@ class Event(models.Model):
     def __str__(self) -> str:
         return f"Event {self.pk}"
 
-    @property
+    @cached_property
     def payload(self) -> dict[str, Any]:
         """The event as steps read it: always an object."""
         return bodies.payload(self.form, self.body, self.content_type)
@@ -107,6 +113,8 @@ class Run(Caused, Due):
     # Claims without progress: 1 gets a run claimed alone, more end it as poison.
     attempts = models.IntegerField(default=0)
     values = JsonText(default=dict)
+    # Whose runs this one keeps order with (order.py): UNKNOWN, the id of a contact, or nobody's.
+    line = models.BigIntegerField(null=True)
     # The connectors of the runs that led to this one by routing, the first one first.
     chain = JsonText(default=list, db_default=[])
     # A call of the action at `position` was committed and its outcome was not, yet.
@@ -131,6 +139,14 @@ class Run(Caused, Due):
             ),
             models.Index(fields=["id"], name="engine_run_lease", condition=Q(state="leased")),
             models.Index(fields=["connector", "-id"], name="engine_run_connector"),
+            models.Index(
+                "connector",
+                "line",
+                ExpressionWrapper(Q(position__lt=0), output_field=models.BooleanField()),
+                "id",
+                name="engine_run_line",
+                condition=Q(line__isnull=False, state__in=["due", "leased", "waiting"]),
+            ),
         ]
 
     def __str__(self) -> str:
@@ -148,7 +164,8 @@ class Delay(models.Model):
 
     run = loose_key(Run)
     connector = loose_key(Connector, db_index=False)
-    action_uid = models.UUIDField()
+    # None: no action made the run sleep, it is held behind another one of its contact (order.py).
+    action_uid = models.UUIDField(null=True)
     label = models.CharField(max_length=80)
     identifier = models.CharField(max_length=200, blank=True)
     wake_at = models.DateTimeField()
@@ -168,10 +185,68 @@ class Delay(models.Model):
                 name="engine_delay_cancel",
                 condition=Q(state="waiting"),
             ),
+            models.Index(
+                fields=["run"],
+                name="engine_delay_held",
+                condition=Q(state="waiting", action_uid__isnull=True),
+            ),
         ]
 
     def __str__(self) -> str:
         return f"Delay of run {self.run_id}"
+
+    @property
+    def holds(self) -> bool:
+        """Whether it ends with another run instead of at its time."""
+        return self.action_uid is None
+
+
+def account_timezone() -> str:
+    return settings.TIME_ZONE
+
+
+class Schedule(models.Model):
+    """Times at which a connector gets an event by itself (schedules.py)."""
+
+    connector = models.ForeignKey(Connector, on_delete=models.CASCADE, related_name="schedules")
+    name = models.CharField(max_length=100)
+    cron = models.CharField(
+        "times",
+        max_length=100,
+        help_text="A cron expression: minute, hour, day of month, month, day of week. 0 9 * * 1-5 "
+        "is 9 o'clock from Monday to Friday, */15 * * * * every quarter of an hour.",
+    )
+    timezone = models.CharField(
+        max_length=64, default=account_timezone, help_text="Whose clock counts."
+    )
+    payload = models.TextField(
+        "event (JSON)",
+        blank=True,
+        help_text="What the event holds, as a JSON object. It gets scheduled_at, schedule and "
+        "missed besides.",
+    )
+    enabled = models.BooleanField(default=True)
+    next_at = models.DateTimeField(null=True, editable=False)
+    # What became of the last time: its run, how many times before it were missed, or why not.
+    last_at = models.DateTimeField(null=True, editable=False)
+    last_run = loose_key(Run, null=True, editable=False, db_index=False)
+    missed = models.IntegerField(default=0, editable=False)
+    note = models.CharField(max_length=300, blank=True, editable=False)
+
+    class Meta:
+        ordering = ["name"]
+        constraints = [
+            models.CheckConstraint(
+                condition=Q(enabled=False) | Q(next_at__isnull=False),
+                name="engine_schedule_wakes",
+            )
+        ]
+        indexes = [
+            models.Index(fields=["next_at"], name="engine_schedule_due", condition=Q(enabled=True)),
+        ]
+
+    def __str__(self) -> str:
+        return self.name
 
 
 class Attempt(models.Model):

@@ -26,6 +26,7 @@ class Plan:
     connector_id: int
     connector: dict[str, str]
     mapping: dict[str, str]
+    in_order: bool
     items: tuple[Item, ...]
     # shared_from[i]: some item from i on writes rows that other runs write too.
     shared_from: tuple[bool, ...]
@@ -51,6 +52,7 @@ def compile_plan(document: Document, connector_id: int) -> Plan:
         connector_id=connector_id,
         connector=document["connector"],
         mapping=document["mapping"],
+        in_order=document.get("in_order", False),
         items=tuple(items),
         shared_from=tuple(shared),
     )
@@ -62,6 +64,11 @@ def _item(frozen: dict[str, Any], step_name: str, next_step: int) -> Item:
     except UnknownKind as unknown:
         return Item(None, frozen["label"] or str(unknown), str(unknown), step_name, next_step)
     return Item(action, str(action), action.slug, step_name, next_step)
+
+
+def plan_of(revision_id: int) -> Plan:
+    """The plan of one revision; Revision.DoesNotExist when it was never seen and is gone."""
+    return _cached(revision_id)
 
 
 @lru_cache(maxsize=500)

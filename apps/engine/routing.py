@@ -8,6 +8,7 @@ from apps.connectors.models import Connector
 from apps.core import clock
 from apps.crm.models import Contact
 from apps.engine.models import Attempt, Run
+from apps.engine.order import first_place
 
 
 class NotRoutable(ValueError):
@@ -40,6 +41,7 @@ def route(parent_id: int, target: Connector, contact: Contact | None) -> Routed:
         revision_id=target.published_id,
         contact=contact,
         chain=chain,
+        line=first_place(target.published_id),
         state=Run.State.STOPPED if stopped else Run.State.DUE,
         error=stopped,
         wake_at=now,

@@ -10,7 +10,12 @@ from apps.engine.models import Attempt, Delay, Run
 from apps.messaging.models import Message
 
 ROUTING = "route_to_connector"
-_OWN_ICONS = {"field_mapping": "person_search", "cancel": "cancel", "loop_guard": "sync_problem"}
+_OWN_ICONS = {
+    "field_mapping": "person_search",
+    "in_order": "format_list_numbered",
+    "cancel": "cancel",
+    "loop_guard": "sync_problem",
+}
 
 
 @dataclass

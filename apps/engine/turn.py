@@ -12,7 +12,7 @@ from django.db import DatabaseError, connection, transaction
 from django.db.models import F
 
 from apps.core import clock, rows
-from apps.core.due import LEASE, is_postgresql, moment, owner
+from apps.core.due import LEASE, is_postgresql, owner
 from apps.crm.models import Contact
 from apps.engine import calls
 from apps.engine.advance import Story, advance, end, is_transient
@@ -22,6 +22,7 @@ from apps.engine.claims import MAX_ATTEMPTS, claim_batch, claim_suspect
 from apps.engine.context import AttributeBook, RunContext
 from apps.engine.dialling import write_outcomes
 from apps.engine.models import Event, Run
+from apps.engine.order import release_after
 from apps.engine.plan import Plan, plans_of
 
 logger = logging.getLogger(__name__)
@@ -58,14 +59,15 @@ Landed = dict[int, Flight]
 def take_turn(claiming: bool = True) -> int:
     """Go on with the runs whose calls were answered; with `claiming`, also claim and advance one
     batch and, if there is one, one suspect by itself. Returns how many runs were taken."""
-    lines = calls.lines()
-    landed = {flight.run.pk: flight for flight in lines.answers()}
+    exchange = calls.exchange()
+    landed = {flight.run.pk: flight for flight in exchange.answers()}
     batch: list[Run] = []
     suspect: list[Run] = []
-    room = lines.room if claiming else 0
-    if room:
+    # Those that came back may call again, so their lines are not free.
+    room = exchange.room - len(landed) if claiming else 0
+    if room > 1:
         suspect = claim_suspect()
-        batch = claim_batch(min(_reach, room), lines.crowded())
+        batch = claim_batch(min(_reach, room - 1), exchange.crowded())
     if suspect and suspect[0].attempts > MAX_ATTEMPTS:
         give_up(suspect[0])
     elif suspect:
@@ -154,9 +156,10 @@ def _reload(runs: list[Run]) -> list[Run]:
 
 
 def _fail(run: Run, error: str) -> None:
-    Run.objects.filter(pk=run.pk, state=Run.State.LEASED, lease_owner=owner()).update(
-        state=Run.State.FAILED, error=error[:300], finished_at=clock.now()
-    )
+    mine = Run.objects.filter(pk=run.pk, state=Run.State.LEASED, lease_owner=owner())
+    with transaction.atomic():
+        mine.update(state=Run.State.FAILED, error=error[:300], finished_at=clock.now())
+        release_after([(run.connector_id, run.line)])
 
 
 def give_up(run: Run) -> None:
@@ -189,10 +192,11 @@ def turn(runs: list[Run], landed: Landed | None = None, alone: bool = False) -> 
         over = [pk for pk in (*lost, *(run.pk for run in reached)) if pk in landed]
         story.calls.landed = [landed[pk] for pk in over]
         _write(reached, story)
+        story.lines.write()
     for pk in over:
         del landed[pk]
     ring_after_commit(story)
-    calls.lines().start(story.calls.flights)
+    calls.exchange().start(story.calls.flights)
     return mine[len(reached) :]
 
 
@@ -203,17 +207,16 @@ def ring_after_commit(story: Story) -> None:
 
 
 def fence(runs: list[Run]) -> list[Run]:
-    """Heartbeat, fence and row lock in one statement: the runs that are still ours, in the order
-    of their contacts, so that two turns lock contacts in the same order."""
+    """Fence and row lock in one statement: the runs that are still ours, in the order of their
+    contacts, so that two turns lock contacts in the same order. It writes nothing: a turn is over
+    long before a lease is, and gives its runs their new leases itself."""
     marks = ", ".join(["(%s, %s)"] * len(runs))
+    lock = "FOR NO KEY UPDATE" if is_postgresql() else ""
     with connection.cursor() as cursor:
         cursor.execute(
-            "UPDATE engine_run SET lease_until = %s WHERE state = 'leased'"
-            f" AND (id, lease_epoch) IN (VALUES {marks}) RETURNING id",
-            [
-                moment(clock.now() + LEASE),
-                *(value for run in runs for value in (run.pk, run.lease_epoch)),
-            ],
+            "SELECT id FROM engine_run WHERE state = 'leased'"
+            f" AND (id, lease_epoch) IN (VALUES {marks}) ORDER BY id {lock}",
+            [value for run in runs for value in (run.pk, run.lease_epoch)],
         )
         mine = {pk for (pk,) in cursor.fetchall()}
     return sorted(
@@ -226,11 +229,13 @@ def _advance_all(
     runs: list[Run], plans: dict[int, Plan], story: Story, landed: Landed, alone: bool
 ) -> list[Run]:
     until = monotonic() + SECONDS
-    events = Event.objects.in_bulk([run.event_id for run in runs])
-    contacts = Contact.objects.in_bulk([run.contact_id for run in runs if run.contact_id])
+    events = {flight.event.pk: flight.event for flight in landed.values()}
+    events |= rows.by_key(Event, {run.event_id for run in runs} - events.keys())
+    contacts = rows.by_key(Contact, {run.contact_id for run in runs if run.contact_id})
     refs: dict[Any, Any] = {}
     book = AttributeBook(contacts)
     reached = []
+    story.lines.look(runs)
     for run in runs:
         plan, event = plans.get(run.revision_id), events.get(run.event_id)
         reached.append(run)
@@ -238,10 +243,11 @@ def _advance_all(
             end(run, Run.State.CANCELLED, "The connector was deleted.")
         elif event is None:
             end(run, Run.State.FAILED, "The event of this run was deleted.")
-        else:
+        elif run.pk in landed or not story.lines.holds(run):
             contact = contacts.get(run.contact_id) if run.contact_id else None
             context = RunContext(run, event, plan, contact, refs, book)
             advance(context, story, alone, landed.get(run.pk))
+        story.lines.leave(run)
         if monotonic() > until:
             break
     return reached

@@ -3,5 +3,5 @@ from django.urls import re_path
 from apps.engine.hooks import HookView
 
 urlpatterns = [
-    re_path(r"^hooks/(?P<token>[A-Za-z0-9_-]{32,64})/?\Z", HookView.as_view(), name="hook")
+    re_path(r"^hooks/(?P<token>[A-Za-z0-9_-]{8,64})/?\Z", HookView.as_view(), name="hook")
 ]

@@ -85,6 +85,12 @@ def test_its_references_are_guarded(kind):
     assert not kind._meta.local_many_to_many
 
 
+def test_its_references_may_be_left_open(kind):
+    """An import brings the action without what it does not find; publishing asks for it."""
+    for field in own_fields(kind):
+        assert not field.is_relation or field.null, f"{field}: add null=True, the form requires it"
+
+
 def test_its_form_opens_and_takes_an_empty_answer(kind):
     form = modelform_factory(kind, fields=[*editor(kind), "label", "enabled", "on_error"])
     html = form().as_p()
@@ -101,7 +107,7 @@ def test_it_survives_being_empty(kind):
 
 def test_performing_it_on_an_empty_run_gives_an_outcome_and_nothing_else(kind, clock):
     action = empty(kind)
-    plan = Plan(0, {}, {}, (), (False,))
+    plan = Plan(0, {}, {}, in_order=False, items=(), shared_from=(False,))
     run = Run(pk=1, event_id=1, started_at=clock.now)
     context = RunContext(run, Event(pk=1, received_at=clock.now, body="{}"), plan, None, {})
     context.begin(action)

@@ -10,10 +10,11 @@ from apps.builder.flow_views import EDITS
 from apps.builder.links import kind_url
 from apps.connectors import registry
 from apps.connectors.models import Action, Step
+from apps.connectors.publish import publish
 from tests.factories import StepFactory
 
 pytestmark = pytest.mark.django_db
-READS = ["flow", "change", "history"]
+READS = ["flow", "change", "history", "export"]
 WRITES = [*(f"flow_{name}" for name in EDITS), "publish", "new_url"]
 
 
@@ -27,7 +28,9 @@ def client_with(*codenames, **user):
 
 @pytest.fixture
 def action():
-    return StopRun.objects.create(step=StepFactory())
+    made = StopRun.objects.create(step=StepFactory())
+    publish(made.step.connector)
+    return made
 
 
 def addresses(action):
@@ -40,6 +43,9 @@ def addresses(action):
         prefix = "" if name.startswith("flow_") else "connectors_connector_"
         yield reverse(f"admin:{prefix}{name}", args=[pk]), True
     yield reverse("admin:connectors_connector_delete", args=[pk]), True
+    yield reverse("admin:connectors_connector_import"), True
+    yield reverse("admin:connectors_connector_restore", args=[pk, 1]), True
+    yield reverse("admin:connectors_connector_export", args=[pk, 1]), False
     for kind in registry.kinds().values():
         yield f"{kind_url(kind, 'add')}?step={action.step_id}", True
     yield kind_url(StopRun, "change", action.pk), True
@@ -103,6 +109,9 @@ def test_what_changes_something_needs_a_token_of_the_page(action, admin_user):
 
 
 def test_a_connector_that_is_gone_is_not_found(admin_client):
-    for name in ["flow", "publish", "new_url"]:
+    for name in ["flow", "publish", "new_url", "export"]:
         address = reverse(f"admin:connectors_connector_{name}", args=[999])
+        assert admin_client.get(address).status_code == 404
+    for name in ["restore", "export"]:
+        address = reverse(f"admin:connectors_connector_{name}", args=[999, 1])
         assert admin_client.get(address).status_code == 404

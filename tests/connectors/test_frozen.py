@@ -91,7 +91,7 @@ def test_freezing_a_thawed_golden_action_only_adds_what_the_kind_has_gained(gold
     for document in actions_of(golden):
         before = copy.deepcopy(document)
         gained = freeze_action(registry.kinds()[document["kind"]]())
-        expected = {**document}
+        expected = {**gained, **document}
         for part in {"config", "refs", "rows"} & gained.keys():
             expected[part] = {**gained[part], **document.get(part, {})}
         assert freeze_action(thaw_action(document)) == expected

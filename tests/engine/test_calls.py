@@ -68,7 +68,7 @@ def test_a_run_asks_and_goes_on_with_the_answer(server, post, drain):
 
 def test_the_intent_stands_in_the_database_before_the_request_leaves(server, post, drain):
     seen = []
-    flying = calls.lines()
+    flying = calls.exchange()
     start = flying.start
     flying.start = lambda flights: (
         seen.extend(Call.objects.values_list("state", "run__calling", "run__state")),
@@ -109,7 +109,7 @@ def crash_in_flight(drain):
     from apps.engine.turn import take_turn
 
     take_turn()
-    assert calls.lines().in_flight
+    assert calls.exchange().in_flight
     calls.forget()
     assert Run.objects.get().state == "leased"
     Run.expire(only_owners=[Run.objects.get().lease_owner])
@@ -198,7 +198,7 @@ def test_runs_park_while_a_host_does_not_answer(server, post, drain, clock):
 
 
 def test_a_connector_may_not_hold_all_lines(server, post, drain):
-    flying = calls.lines()
+    flying = calls.exchange()
     flying.pool.capacity = 4
     connector = published([call(server)])
     for n in range(9):

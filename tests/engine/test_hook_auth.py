@@ -132,7 +132,8 @@ def test_a_password_and_a_key(post):
 
 
 def test_a_check_without_a_credential_lets_nobody_in(post):
-    made = connector(credential=None)
+    made = connector()
+    Connector.objects.filter(pk=made.pk).update(credential=None)
     assert post(made, data=BODY, **signed("")).status_code == 401
 
 

@@ -89,7 +89,7 @@ def plans_of(work) -> str:
     with connection.cursor() as cursor:
         for query in captured.captured_queries:
             sql = query["sql"]
-            if sql.startswith(("SAVEPOINT", "RELEASE", "BEGIN", "COMMIT", "ROLLBACK")):
+            if sql.startswith(("SAVEPOINT", "RELEASE", "BEGIN", "COMMIT", "ROLLBACK", "NOTIFY")):
                 continue
             cursor.execute(explain + sql)
             found.append(json.dumps(cursor.fetchall(), default=str))

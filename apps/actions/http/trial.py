@@ -73,7 +73,8 @@ def _context(connector: Connector, event: Event | None, values: dict[str, Any]) 
     for family, given in values.items():
         merged[family] = {**given, **merged.get(family, {})}
     run = Run(connector=connector, started_at=now, values=merged)
-    plan = Plan(connector.pk, {"uid": str(connector.uid), "name": connector.name}, {}, (), (False,))
+    told = {"uid": str(connector.uid), "name": connector.name}
+    plan = Plan(connector.pk, told, {}, in_order=False, items=(), shared_from=(False,))
     return RunContext(run, event or Event(received_at=now, body="{}"), plan, contact, {})
 
 

@@ -22,6 +22,7 @@ class RouteToConnector(Action):
 
     connector = models.ForeignKey(
         Connector,
+        null=True,
         on_delete=models.RESTRICT,
         related_name="+",
         help_text="Always route to a new connector whose URL is not configured in a third-party "

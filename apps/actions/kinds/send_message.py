@@ -21,6 +21,7 @@ class SendMessage(Action):
     channel = models.ForeignKey(
         Channel,
         verbose_name="application",
+        null=True,
         on_delete=models.RESTRICT,
         related_name="+",
         help_text="The channel that the message is sent from.",

@@ -9,23 +9,23 @@ Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 
 @dataclass(frozen=True, slots=True)
 class Special:
-    """Why an address is refused. `by_name`: a name on the allow-list may stand for it (a printer in
+    """What a refused address is. `by_name`: a name on the allow-list may stand for it (a printer in
     the office); otherwise only the address itself on the list opens it."""
 
     what: str
     by_name: bool = False
 
 
-_SELF = Special("this machine itself", by_name=True)
-_PRIVATE = Special("a private network", by_name=True)
-_SHARED = Special("a network shared behind a provider", by_name=True)
-_ANY = Special("no address in particular")
-_LINK = Special("a link-local network")
+_SELF = Special("an address of this machine itself", by_name=True)
+_PRIVATE = Special("an address in a private network", by_name=True)
+_SHARED = Special("an address in a network that a provider shares", by_name=True)
+_ANY = Special("no real address")
+_LINK = Special("a link-local address")
 _CLOUD = Special("the metadata service of a cloud")
-_MULTICAST = Special("many machines at once")
-_RESERVED = Special("a reserved range")
-_EXAMPLE = Special("a range for documentation and benchmarks")
-_TUNNEL = Special("a tunnel that hides another address")
+_MULTICAST = Special("an address of many machines at once")
+_RESERVED = Special("a reserved address")
+_EXAMPLE = Special("an address for documentation and tests")
+_TUNNEL = Special("the address of a tunnel, which can hide another one")
 
 # The first match counts: the narrow ones come first.
 _RANGES: tuple[tuple[Network, Special], ...] = tuple(

@@ -68,6 +68,8 @@ class Guard:
     def check(self, target: Target) -> None:
         """What can be said before a name is looked up; raises Refused."""
         address = target.literal()
+        if self.proxy and (target.host == "localhost" or target.host.endswith(".localhost")):
+            address = ipaddress.IPv4Address("127.0.0.1")  # what the proxy would make of it
         if target.port in _BAD_PORTS and not (
             self.allow.has_name(target.host, target.port)
             or (address and self.allow.has_address(address, target.port))
@@ -85,13 +87,13 @@ class Guard:
         if special.by_name and self.allow.has_name(target.host, target.port):
             return
         shown = str(address) if target.literal() else f"{target.host} ({address})"
-        raise Refused(f"{shown} is not called: it belongs to {special.what}. {_HOW}")
+        raise Refused(f"{shown} is not called: it is {special.what}. {_HOW}")
 
 
 def _split_port(word: str) -> tuple[str, int | None]:
     if word.startswith("["):
-        host, _, port = word[1:].partition("]")
-        if port and not port.startswith(":"):
+        host, bracket, port = word[1:].partition("]")
+        if not bracket or (port and not port.startswith(":")):
             raise ValueError(f"{word!r} can't be read.")
         port = port[1:]
     elif word.count(":") == 1:
@@ -104,9 +106,11 @@ def _split_port(word: str) -> tuple[str, int | None]:
 
 
 def _name(host: str, word: str) -> str:
-    if "/" in host or "*" in host:
-        raise ValueError(f"{word!r} is neither a host, nor an address, nor a network.")
     try:
-        return host_name(host)
+        name = host_name(host)
     except Refused:
-        raise ValueError(f"{word!r} is neither a host, nor an address, nor a network.") from None
+        name = ""
+    # A host that means an address (decimal, octal …) is to be written as that address.
+    if not name or name.replace(".", "").isdigit():
+        raise ValueError(f"{word!r} is neither a host, nor an address, nor a network.")
+    return name

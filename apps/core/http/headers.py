@@ -8,7 +8,7 @@ from apps.core.http.urls import Refused
 MAX_BYTES = 64 * 1024
 _METHOD = re.compile(r"[A-Z]{1,20}")
 _TOKEN = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]{1,200}")
-_CONTROL = re.compile(r"[\x00-\x08\x0a-\x1f\x7f]")
+_CONTROL = re.compile(r"[\x00-\x08\x0a-\x1f\x7f\ud800-\udfff]")
 # They say where a message ends or whom it is for: two opinions about that are an attack.
 # fmt: off
 _OURS = frozenset((

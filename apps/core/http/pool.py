@@ -11,12 +11,12 @@ import pycurl
 
 from apps.core.http.guard import Guard
 from apps.core.http.messages import Failure, Request, Response
+from apps.core.http.resting import Resting
 from apps.core.http.transfer import Transfer
 from apps.core.http.urls import Refused
 
 Result = tuple[Any, Response | Failure]
 
-_RESTING = 64  # kept connections that no call uses, over all servers
 _WATCH = {
     pycurl.POLL_IN: select.POLLIN,
     pycurl.POLL_OUT: select.POLLOUT,
@@ -28,7 +28,8 @@ class Pool:
     """Calls in flight, and the connections they share.
 
     Of one process and one thread: connections don't survive a fork, so a worker makes its own.
-    `capacity` bounds the calls in flight. A limit for each host is the caller's business.
+    `capacity` bounds the calls in flight, and the connections that are kept. A limit for each host
+    is the caller's business.
     """
 
     def __init__(self, guard: Guard | None = None, capacity: int = 256) -> None:
@@ -39,9 +40,10 @@ class Pool:
         self._wake_at: float | None = None
         self._running: dict[pycurl.Curl, Transfer] = {}
         self._idle: list[Transfer] = []
+        self._resting = Resting()
         self._done: deque[Result] = deque()
         self._multi = pycurl.CurlMulti()
-        self._multi.setopt(pycurl.M_MAXCONNECTS, _RESTING)
+        self._multi.setopt(pycurl.M_MAXCONNECTS, capacity)
         self._multi.setopt(pycurl.M_PIPELINING, pycurl.PIPE_NOTHING)
         self._multi.setopt(pycurl.M_SOCKETFUNCTION, self._watch)
         self._multi.setopt(pycurl.M_TIMERFUNCTION, self._set_timer)
@@ -62,7 +64,7 @@ class Pool:
         self._check_process()
         if not self.room:
             raise RuntimeError("The pool is full.")
-        transfer = self._idle.pop() if self._idle else Transfer(self._guard)
+        transfer = self._idle.pop() if self._idle else Transfer(self._guard, self._resting)
         try:
             transfer.begin(token, request)
         except Refused as refused:
@@ -127,21 +129,22 @@ class Pool:
         while more:
             more, answered, broken = self._multi.info_read()
             for easy in answered:
+                self._running[easy].keep()
                 self._multi.remove_handle(easy)
-                transfer = self._running.pop(easy)
-                result = transfer.answered()
-                if result is None:
-                    self._running[easy] = transfer
-                    self._multi.add_handle(easy)
-                else:
-                    self._finish(transfer, result)
+                self._end(easy, self._running[easy].answered())
             for easy, errno, message in broken:
                 self._multi.remove_handle(easy)
-                transfer = self._running.pop(easy)
-                self._finish(transfer, transfer.broken(errno, message))
+                self._end(easy, self._running[easy].broken(errno, message))
+
+    def _end(self, easy: pycurl.Curl, result: Response | Failure | None) -> None:
+        if result is None:  # another hop
+            self._multi.add_handle(easy)
+        else:
+            self._finish(self._running.pop(easy), result)
 
     def _finish(self, transfer: Transfer, result: Response | Failure) -> None:
         self._done.append((transfer.token, result))
+        transfer.rest()
         self._idle.append(transfer)
 
     # --- Called by libcurl ---------------------------------------------------------------------

@@ -12,6 +12,7 @@ import pycurl
 from apps.core.http import failures, headers, redirects, urls
 from apps.core.http.guard import Guard
 from apps.core.http.messages import Failure, Kind, Request, Response, first
+from apps.core.http.resting import Resting
 from apps.core.http.urls import Refused, Target
 
 CONNECT_SECONDS = 15
@@ -27,8 +28,9 @@ _REST_IDEMPOTENT, _REST = 60, 1
 class Transfer:
     """A handle and the request it works on. Handles are used again, request after request."""
 
-    def __init__(self, guard: Guard) -> None:
+    def __init__(self, guard: Guard, resting: Resting) -> None:
         self._guard = guard
+        self._resting = resting
         self.easy = pycurl.Curl()
         self.token: Hashable = None
         self._set_up()
@@ -77,10 +79,12 @@ class Transfer:
         self._guard.check(target)
         self._request, self._target = request, target
         self._header_lines: list[bytes] = []
+        self._head_is_whole = False
         self._body = bytearray()
         self._too_large = False
         self._refusal: str | None = None
         self._sendings = 0
+        self._dialled = self._stale = False
         easy, method = self.easy, request.method
         body = b"" if request.body is None and method in _WITH_LENGTH else request.body
         easy.setopt(pycurl.URL, target.url)
@@ -90,10 +94,11 @@ class Transfer:
         if method == "HEAD":
             easy.setopt(pycurl.NOBODY, 1)
         easy.setopt(pycurl.CUSTOMREQUEST, method)
+        easy.setopt(pycurl.FRESH_CONNECT, 0)
         easy.setopt(pycurl.HTTPHEADER, headers.lines(request.headers, body is not None))
         self._may_repeat = method in _IDEMPOTENT
         easy.setopt(pycurl.MAXAGE_CONN, _REST_IDEMPOTENT if self._may_repeat else _REST)
-        left_ms = max(1, int((self._started + request.deadline - time.monotonic()) * 1000))
+        left_ms = self._left_ms()
         easy.setopt(pycurl.TIMEOUT_MS, left_ms)
         easy.setopt(pycurl.CONNECTTIMEOUT_MS, min(left_ms, CONNECT_SECONDS * 1000))
 
@@ -107,20 +112,30 @@ class Transfer:
             except Refused as refused:
                 self._refusal = str(refused)
                 return int(pycurl.SOCKET_BAD)
+        self._dialled = True
         return socket.socket(address.family, address.socktype, address.protocol)
 
-    def _before_sending(self, *where: object) -> int:
+    def _before_sending(self, *ends: Any) -> int:
         """There is a connection, and the request goes out now. Called a second time when a kept
-        connection turned out to be dead and libcurl sends again on a new one."""
+        connection died before the first byte of the answer, and libcurl sends again on another."""
+        if not self._may_repeat:
+            if self._sendings:
+                return int(pycurl.PREREQFUNC_ABORT)
+            if not self._dialled and not self._resting.is_open(ends):
+                self._stale = True
+                return int(pycurl.PREREQFUNC_ABORT)
+        self._ends = ends
         self._sendings += 1
         self._sent = True
-        again = self._sendings > 1 and not self._may_repeat
-        return int(pycurl.PREREQFUNC_ABORT if again else pycurl.PREREQFUNC_OK)
+        return int(pycurl.PREREQFUNC_OK)
 
     def _take_header(self, line: bytes) -> None:
         if line.startswith(b"HTTP/"):
             # Of several heads (100 Continue, a proxy's answer) the last one counts.
             self._header_lines.clear()
+            self._head_is_whole = False
+        elif line in (b"\r\n", b"\n"):
+            self._head_is_whole = True
         self._header_lines.append(line)
 
     def _take_body(self, data: bytes) -> int | None:
@@ -132,8 +147,15 @@ class Transfer:
 
     # --- What became of it ---------------------------------------------------------------------
 
+    def keep(self) -> None:
+        """The connection may rest now. (To be called while the handle is still in use.)"""
+        self._resting.keep(self._ends, self.easy.getinfo(pycurl.ACTIVESOCKET))
+
     def answered(self) -> Response | Failure | None:
         """The answer that came whole; None: a redirect is to be followed, the handle is ready."""
+        if not self._head_is_whole:
+            # libcurl takes the end of the connection for the end of the headers.
+            return self.broken(pycurl.E_RECV_ERROR, "")
         response = self._response()
         location = first(response.headers, "location")
         follow = self._request.max_redirects and location is not None
@@ -150,8 +172,14 @@ class Transfer:
             return self.refused(str(refused))
         return None
 
-    def broken(self, errno: int, message: str) -> Failure:
-        """libcurl gave up with this error number and text."""
+    def broken(self, errno: int, message: str) -> Failure | None:
+        """libcurl gave up with this error number and text; None: it is to be tried on a new
+        connection (nothing was sent), and the handle is ready."""
+        if self._stale:
+            self._stale = False
+            self.easy.setopt(pycurl.FRESH_CONNECT, 1)
+            self.easy.setopt(pycurl.TIMEOUT_MS, self._left_ms())
+            return None
         if self._refusal and errno != pycurl.E_OPERATION_TIMEDOUT and not self._sendings:
             return self.refused(self._refusal)
         if self._too_large:
@@ -160,10 +188,22 @@ class Transfer:
             kind, reason = failures.explain(
                 errno, message, self._target, self._request, bool(self._sendings)
             )
+            if self._guard.proxy:
+                reason += " (Calls go through the proxy.)"
         return Failure(reason, kind, self._sent, self._took_us())
+
+    def rest(self) -> None:
+        """Keep nothing of a call that has ended."""
+        self._header_lines, self._body = [], bytearray()
+        self.token = None
+        self.easy.setopt(pycurl.POSTFIELDS, b"")
 
     def refused(self, reason: str) -> Failure:
         return Failure(reason, Kind.REFUSED, self._sent, self._took_us())
+
+    def _left_ms(self) -> int:
+        left = self._started + self._request.deadline - time.monotonic()
+        return max(1, int(left * 1000))
 
     def _took_us(self) -> int:
         return int((time.monotonic() - self._started) * 1_000_000)

@@ -13,7 +13,8 @@ MAX_LENGTH = 8_000
 _DEFAULT_PORT = {"http": 80, "https": 443}
 _PARTS = re.compile(r"(?P<scheme>[A-Za-z][A-Za-z0-9+.-]*)://(?P<host>[^/?#]*)(?P<rest>[^#]*)(#.*)?")
 _HOST = re.compile(r"(?P<name>[^:\[\]]+|\[[0-9A-Fa-f:.]+\])(:(?P<port>[0-9]{0,5}))?")
-_NAME = re.compile(r"(?=.{1,253}\Z)([a-z0-9_]([a-z0-9_-]{0,61}[a-z0-9_])?\.)*[a-z0-9_-]{1,63}")
+_LABEL = r"[a-z0-9_]([a-z0-9_-]{0,61}[a-z0-9_])?"
+_NAME = re.compile(rf"(?=.{{1,253}}\Z){_LABEL}(\.{_LABEL})*")
 _NUMBER = re.compile(r"0x[0-9a-f]*|[0-9]+")
 # Printable, but not in a URL as the standard has it; browsers encode it silently, and so do we.
 _KEPT = "%/:?[]@!$&'()*+,;=-._~"
@@ -51,7 +52,7 @@ def read(url: str) -> Target:
     """Take a URL apart; raises Refused."""
     if len(url) > MAX_LENGTH:
         raise Refused(f"The URL is longer than {MAX_LENGTH:,} characters.")
-    if any(character.isspace() or not character.isprintable() for character in url):
+    if " " in url or not url.isprintable():
         raise Refused("The URL contains a space or an invisible character; write a space as %20.")
     if "\\" in url:
         raise Refused("The URL contains a backslash; write it as %5C.")

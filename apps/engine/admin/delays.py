@@ -86,6 +86,8 @@ class DelayAdmin(LargeTableAdmin):
 
     @display(description="Due at")
     def due_at(self, delay: Delay) -> Any:
+        if delay.holds and delay.state == Delay.State.WAITING:
+            return "When that run has ended"
         return delay.wake_at
 
     @display(description="State", label=STATE_COLOURS)

@@ -2,6 +2,7 @@
 
 import base64
 import json
+from datetime import datetime
 from typing import Any
 
 from django.contrib import admin
@@ -90,10 +91,13 @@ class EventAdmin(LargeTableAdmin):
 
     def page_context(self, request: HttpRequest, row: Event) -> dict[str, Any]:
         kind, body = readable_body(row.form, row.body)
+        scheduled = row.payload if row.source == Event.Source.SCHEDULE else None
         return {
             "connector": connector_link(row),
             "body_kind": kind,
             "body": body,
+            "scheduled": scheduled,
+            "scheduled_for": scheduled and datetime.fromisoformat(scheduled["scheduled_at"]),
             "variables": pretty_json(row.query) if row.query else "",
             "runs": Run.objects.filter(event=row.pk).order_by("pk").defer("values")[:50],
         }

@@ -51,7 +51,8 @@ class RunAdmin(LargeTableAdmin):
     page_template = "engine/run.html"
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Run]:
-        waiting = Delay.objects.filter(run=OuterRef("pk"), state=Delay.State.WAITING)
+        asleep = Delay.objects.filter(run=OuterRef("pk"), state=Delay.State.WAITING)
+        waiting = asleep.exclude(action_uid=None)
         runs = super().get_queryset(request).prefetch_related("connector", "contact")
         return runs.defer("values").annotate(until=Subquery(waiting.values("wake_at")[:1]))
 

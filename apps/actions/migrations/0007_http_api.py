@@ -9,7 +9,7 @@ from django.db import migrations, models
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('actions', '0005_route_to_connector'),
+        ('actions', '0006_references_left_open'),
         ('connectors', '0004_keep_header_rule'),
         ('core', '0002_credential'),
     ]

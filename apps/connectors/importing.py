@@ -1,0 +1,84 @@
+"""Importing the file of an export, and restoring a revision: both write into a draft, and publish
+nothing. Raises NotImportable with one sentence, and then nothing was changed."""
+
+from dataclasses import dataclass
+from typing import Any
+
+from django.db import transaction
+
+from apps.connectors import draft
+from apps.connectors.completing import completed
+from apps.connectors.frozen import Document
+from apps.connectors.models import Connector, Revision
+from apps.connectors.publish import has_unpublished_changes, is_unchanged_again
+from apps.connectors.reading import SETTINGS, NotImportable, read
+from apps.connectors.references import by_name, not_found
+from apps.connectors.writing import write_columns, write_draft
+from apps.core.models import Credential
+
+
+@dataclass(frozen=True)
+class Imported:
+    """`unresolved` has one sentence for each thing that the file names and that is not here."""
+
+    connector: Connector
+    unresolved: list[str]
+
+
+def import_new(raw: bytes, name: str = "") -> Imported:
+    """A new connector with the draft and the settings of the file; never published."""
+    document = read(raw)
+    name = " ".join((name or document["connector"]["name"]).split())
+    if Connector.objects.filter(name=name).exists():
+        raise NotImportable(
+            f'A connector called "{name}" exists already: import it under another name or replace '
+            "the draft of that one."
+        )
+    with transaction.atomic():
+        connector = Connector(name=name)
+        if not Connector.objects.filter(uid=document["connector"]["uid"]).exists():
+            connector.uid = document["connector"]["uid"]
+        unresolved = _write_settings(connector, document["settings"])
+        unresolved += write_draft(connector, document)
+        draft.bump(connector.pk)
+    connector.refresh_from_db()
+    return Imported(connector, unresolved)
+
+
+def _write_settings(connector: Connector, frozen: Document) -> list[str]:
+    values = {name: frozen[name] for name in SETTINGS if name in frozen}
+    ref: Document | None = frozen.get("credential")
+    credential = _credential(ref) if ref else None
+    write_columns(connector, {**values, "name": connector.name}, {"credential": credential})
+    if ref is None or credential is not None:
+        return []
+    return [not_found(Connector._meta.get_field("credential"), ref)]
+
+
+def _credential(ref: Document) -> Any:
+    """By its name, never by its id: a file must not reach for another secret."""
+    found: Any = by_name(Credential.objects.all(), ref["name"])
+    return found if found is not None and ref.get("kind", found.kind) == found.kind else None
+
+
+def import_into(connector: Connector, raw: bytes) -> Imported:
+    """Replace the draft of `connector`. Its name and what is in force at once stay as they are."""
+    return Imported(connector, _replace(connector, read(raw)))
+
+
+def restore(connector: Connector, revision: Revision, version: int) -> list[str]:
+    """Make the draft what `revision` was; returns one sentence for each thing that it names and
+    that is gone. Raises StaleDraft when the draft is not at `version` any more."""
+    with transaction.atomic():
+        draft.claim(connector, version)
+        return _replace(connector, completed(revision.document))
+
+
+@transaction.atomic
+def _replace(connector: Connector, document: Document) -> list[str]:
+    draft.bump(connector.pk)  # also the lock that serialises edits
+    connector.refresh_from_db()
+    unresolved = write_draft(connector, document)
+    if not has_unpublished_changes(connector):
+        is_unchanged_again(connector)
+    return unresolved
