@@ -398,6 +398,11 @@ class Action(models.Model):
         """What keeps the draft from being published, in sentences; survives an empty instance."""
         return [] if self.slug else [f'This installation has no action kind "{self.kind}".']
 
+    @classmethod
+    def exported(cls, config: dict[str, Any]) -> dict[str, Any]:
+        """The frozen columns as they may leave the installation: without secrets."""
+        return config
+
     def touches_shared(self) -> bool:
         """Whether performing writes rows that runs of other contacts write too (counters, tags
         made on the fly …): then the turn takes a lock, or grouped commits would deadlock."""

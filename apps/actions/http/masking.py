@@ -1,7 +1,7 @@
 """What looks like a secret in a request: such values are masked wherever people can read them."""
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import lru_cache
 from urllib.parse import parse_qsl, quote, urlencode
 
@@ -44,6 +44,31 @@ def masked_url(url: str) -> str:
     if not any(names_a_secret(name) for name, _ in pairs):
         return url
     return f"{address}?{readable_query(masked(pairs))}{hash_}{fragment}"
+
+
+def without_literals(url: str) -> str:
+    """A URL as it is written, attributes and all, with MASK for each secret that stands in it."""
+    login = login_of(url)
+    if is_literal(login):
+        url = url.replace(login, f"{MASK}@", 1)
+    address, mark, rest = url.partition("?")
+    query, hash_, fragment = rest.partition("#")
+    parts = (part.partition("=") for part in query.split("&"))
+    kept = "&".join(
+        f"{name}={MASK}" if names_a_secret(name) and is_literal(value) else f"{name}{equals}{value}"
+        for name, equals, value in parts
+    )
+    return f"{address}{mark}{kept}{hash_}{fragment}"
+
+
+def rows_without_literals(rows: Sequence[Mapping[str, str]]) -> list[dict[str, str]]:
+    """The same for headers and fields."""
+    return [
+        {**row, "value": MASK}
+        if names_a_secret(row["name"]) and is_literal(row["value"])
+        else {**row}
+        for row in rows
+    ]
 
 
 def readable_query(pairs: Pairs) -> str:

@@ -7,7 +7,7 @@ from django.conf import settings
 from django.core.exceptions import ValidationError
 from django.db import models
 
-from apps.actions.http import alerts, answers, checks, mapping
+from apps.actions.http import alerts, answers, checks, mapping, masking
 from apps.actions.http import request as building
 from apps.connectors.models import Action, Performing
 from apps.connectors.outcomes import Call, Done, Failed, Outcome
@@ -151,7 +151,7 @@ class HttpApi(Action):
     )
 
     def summary(self) -> str:
-        return f"{self.method} {self.url}" if self.url else ""
+        return f"{self.method} {masking.without_literals(self.url)}" if self.url else ""
 
     def clean(self) -> None:
         errors = {
@@ -182,6 +182,16 @@ class HttpApi(Action):
                 self.credential_as, self.credential_name, secret.username if secret else None
             ),
         ]
+
+    @classmethod
+    def exported(cls, config: dict[str, Any]) -> dict[str, Any]:
+        """A draft may hold what publishing refuses: secrets that stand there themselves."""
+        return {
+            **config,
+            "url": masking.without_literals(config["url"]),
+            "headers": masking.rows_without_literals(config["headers"]),
+            "fields": masking.rows_without_literals(config["fields"]),
+        }
 
     def touches_shared(self) -> bool:
         return bool(settings.HTTP_PER_MINUTE)

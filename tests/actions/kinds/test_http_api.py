@@ -11,6 +11,7 @@ from apps.actions.http.alerts import HttpAlert
 from apps.actions.http.mapping import HttpMapping
 from apps.actions.kinds.http_api import HttpApi
 from apps.actions.kinds.stop import StopRun
+from apps.connectors.exporting import export
 from apps.connectors.frozen import freeze
 from apps.connectors.models import OnError
 from apps.connectors.publish import find_problems
@@ -329,6 +330,17 @@ def test_what_looks_like_a_secret_is_masked_in_timeline_and_log(server, happen):
     assert call.request["url"] == server.url + "/ask?access_token=•••&n=1&password=•••"
     leaks = [text for text in everything_stored() if "tok-12345" in text]
     assert all(text.startswith("Event:") for text in leaks)
+
+
+def test_secrets_that_stand_in_a_draft_do_not_leave_with_an_export():
+    step = StepFactory()
+    url = "https://ana:s3cret@x.example/?api_key=s3cret&n={{ event.n }}&token={{ event.t }}"
+    headers = [row("Authorization", "Bearer s3cret"), row("X-Shop", "berlin")]
+    action = HttpApi.objects.create(step=step, url=url, headers=headers, fields=headers)
+    text = export(step.connector)
+    assert "s3cret" not in text and "berlin" in text
+    assert "https://•••@x.example/?api_key=•••&n={{ event.n }}&token={{ event.t }}" in text
+    assert "s3cret" not in action.summary_line
 
 
 # --- problems -------------------------------------------------------------------------------------
