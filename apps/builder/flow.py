@@ -91,7 +91,7 @@ def _card(action: Action, problems: list[str], notices: list[str]) -> Card:
 
 def revisions(connector: Connector) -> QuerySet[Revision]:
     """Newest first, without the documents, which are long."""
-    return connector.revisions.defer("document").select_related("created_by")
+    return connector.revisions.defer("document", "summaries").select_related("created_by")
 
 
 def flow_context(connector: Connector) -> dict[str, Any]:

@@ -18,8 +18,11 @@ from apps.builder.samples import contact_attributes, event_attributes, newest_ev
 from apps.connectors import draft, registry
 from apps.connectors.frozen import own_fields, row_fields, row_model
 from apps.connectors.models import Action, Step
+from apps.connectors.on_error import OnError
 from apps.core.fields import TemplateField
 
+RETRY = ["retry_times", "retry_wait", "retry_then"]
+ON_ERROR = ["on_error", *RETRY]
 TEXTS = {TemplateField: {"widget": UnfoldAdminExpandableTextareaWidget}}
 
 
@@ -54,7 +57,7 @@ class KindAdmin(FlowPermissions, ModelAdmin):  # type: ignore[misc]
 
     def get_fieldsets(self, request: HttpRequest, obj: Any = None) -> Any:
         own = self.kind.editor or [f.name for f in own_fields(self.kind) if f.editable]
-        common = ["label", *(["on_error"] if self.kind.has_on_error else []), "enabled"]
+        common = ["label", *(ON_ERROR if self.kind.has_on_error else []), "enabled"]
         parts: list[Any] = [(None, {"fields": own})] if own else []
         return [*parts, ("In the flow", {"fields": common})]
 
@@ -196,10 +199,17 @@ def admin_class(kind: type[Action], site: admin.AdminSite) -> type[KindAdmin]:
         "inlines": [inline_class(row_model(kind, name), site) for name in kind.row_sets],
         "conditional_fields": {
             field: " || ".join(f"{other} == '{value}'" for value in values)
-            for field, (other, values) in kind.shows_when.items()
+            for field, (other, values) in _shows_when(kind).items()
         },
     }
     return type(f"{kind.__name__}Admin", (_pages.get(kind, KindAdmin),), declared)
+
+
+def _shows_when(kind: type[Action]) -> dict[str, tuple[str, list[str]]]:
+    if not kind.has_on_error:
+        return kind.shows_when
+    retry: tuple[str, list[str]] = ("on_error", [OnError.RETRY.value])
+    return {**kind.shows_when, **dict.fromkeys(RETRY, retry)}
 
 
 def inline_class(row: type[Model], site: admin.AdminSite) -> type[RowInline]:

@@ -6,7 +6,8 @@ The document (format 1) is what runs, what is compared, and what a restore or an
      "mapping": {field: template}, "response": {"body", "type"},
      "dedupe": {"by", "header", "path"}, "in_order": bool,
      "steps": [{"uid", "name", "actions": [
-        {"uid", "kind", "key", "label", "enabled", "on_error",
+        {"uid", "kind", "key", "label", "enabled",
+         "on_error", "retry_times", "retry_wait": seconds, "retry_then",
          "config": {column: value},
          "refs": {column: {"id", "name"} | null},
          "rows": {accessor: [{"config": …, "refs": …}]}}]}]}
@@ -27,7 +28,15 @@ FORMAT = 1
 
 # What is frozen of every action and of the connector: a column that is named here, with its place
 # in the document, is frozen, thawed, compared, restored, exported and imported.
-ACTION_COLUMNS = ("key", "label", "enabled", "on_error")
+ACTION_COLUMNS = (
+    "key",
+    "label",
+    "enabled",
+    "on_error",
+    "retry_times",
+    "retry_wait",
+    "retry_then",
+)
 CONNECTOR_COLUMNS: dict[str, tuple[str, ...]] = {
     "response_body": ("response", "body"),
     "response_type": ("response", "type"),

@@ -12,6 +12,7 @@ from django.core.validators import MinValueValidator
 from django.db import models
 from django.utils.text import slugify
 
+from apps.connectors.on_error import WhatOnError
 from apps.core import clock, liquid
 from apps.core.fields import JsonText, TemplateField
 from apps.core.models import Credential
@@ -217,6 +218,9 @@ class Revision(models.Model):
     connector = models.ForeignKey(Connector, on_delete=models.CASCADE, related_name="revisions")
     number = models.PositiveIntegerField()
     document = JsonText(editable=False)
+    # What each action's line said when it was published, by the action's uid: for pages about runs
+    # of this revision. Not in the document, which is only what runs.
+    summaries = JsonText(default=dict, db_default={}, editable=False)
     created_at = models.DateTimeField(default=clock.now, editable=False)
     created_by = models.ForeignKey(
         settings.AUTH_USER_MODEL, null=True, on_delete=models.SET_NULL, related_name="+"
@@ -296,12 +300,7 @@ class Performing(Protocol):
         """Queue a message through the one gate; see messaging.outbox.queue."""
 
 
-class OnError(models.TextChoices):
-    CONTINUE = "continue", "Continue further steps"
-    STOP = "stop", "Stop executing further steps"
-
-
-class Action(models.Model):
+class Action(WhatOnError):
     """One item of a step. Each kind is a multi-table child that adds its own columns.
 
     A kind declares what stands below as class attributes and writes `summary`, `problems` and
@@ -345,7 +344,6 @@ class Action(models.Model):
     )
     summary_line = models.CharField(max_length=300, blank=True, editable=False)
     enabled = models.BooleanField(default=True)
-    on_error = models.CharField(max_length=10, choices=OnError, default=OnError.CONTINUE)
     # Sentences about what an import or a restore did not find here. They keep the draft from being
     # published until somebody has opened and saved the action.
     unresolved = JsonText(default=list, editable=False)

@@ -62,7 +62,7 @@ class Failed:
     decides what follows, unless `rest_of_step` says to go on with the next step.
 
     `retry_after`: the other side asked not to be called again sooner; a retry heeds it.
-    `unknown`: it may have worked all the same, so it is never simply done again.
+    `unknown`: nobody can say whether it worked. It is then never retried: that could do it twice.
     """
 
     note: str

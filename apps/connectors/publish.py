@@ -11,7 +11,7 @@ from django.dispatch import receiver
 
 from apps.connectors.completing import completed
 from apps.connectors.frozen import freeze, load_actions
-from apps.connectors.models import Connector, Revision, new_token
+from apps.connectors.models import Action, Connector, Revision, new_token
 from apps.core import clock
 from apps.core.models import Credential
 
@@ -62,12 +62,18 @@ def publish(connector: Connector, user: Any = None) -> Revision:
         connector=connector,
         number=newest.number + 1 if newest else 1,
         document=freeze(connector),
+        summaries=_summaries(connector),
         created_by=user,
     )
     Connector.objects.filter(pk=connector.pk).update(
         published=revision, version=F("version") + 1, published_draft=F("draft_version")
     )
     return revision
+
+
+def _summaries(connector: Connector) -> dict[str, str]:
+    actions = Action.objects.filter(step__connector=connector)
+    return {str(uid): line for uid, line in actions.values_list("uid", "summary_line")}
 
 
 def has_unpublished_changes(connector: Connector) -> bool:

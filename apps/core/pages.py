@@ -132,9 +132,17 @@ class LargeTableAdmin(ModelAdmin):
         return {}
 
     def ask(
-        self, request: HttpRequest, question: str, button: str, hidden: dict[str, Any], back: str
+        self,
+        request: HttpRequest,
+        question: str,
+        button: str,
+        hidden: dict[str, Any],
+        back: str,
+        template: str = "core/ask.html",
+        **details: Any,
     ) -> HttpResponse:
-        """A page that asks before acting: its form posts `confirmed` to the same address."""
+        """A page that asks before acting: its form posts `confirmed` to the same address. Another
+        template, made from this one, can show `details`."""
         context = {
             **self.admin_site.each_context(request),
             "title": button,
@@ -143,19 +151,24 @@ class LargeTableAdmin(ModelAdmin):
             "button": button,
             "hidden": [(name, v) for name, values in hidden.items() for v in values],
             "back": back,
+            **details,
         }
-        return TemplateResponse(request, "core/ask.html", context)
+        return TemplateResponse(request, template, context)
 
     def ask_about(
         self, request: HttpRequest, rows: "QuerySet[Any]", action: str, question: str, button: str
     ) -> HttpResponse | list[int]:
         """For an action of the list: the chosen ids once confirmed, else the page that asks."""
-        ticked = [as_id(value) for value in request.POST.getlist("_selected_action")]
-        chosen = list(rows.filter(pk__in=[pk for pk in ticked if pk]).values_list("pk", flat=True))
+        chosen = list(self.ticked(request, rows).values_list("pk", flat=True))
         if request.POST.get("confirmed"):
             return chosen
         hidden = {"action": [action], "_selected_action": chosen}
         return self.ask(request, question, button, hidden, request.get_full_path())
+
+    def ticked(self, request: HttpRequest, rows: "QuerySet[Any]") -> "QuerySet[Any]":
+        """What is chosen on the page of the list, and nothing beyond it."""
+        ticked = [as_id(value) for value in request.POST.getlist("_selected_action")]
+        return rows.filter(pk__in=[pk for pk in ticked if pk])
 
 
 class RefusesUsed(ModelAdmin):

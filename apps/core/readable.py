@@ -1,8 +1,10 @@
-"""Durations and JSON as people read them."""
+"""Durations, moments and JSON as people read them."""
 
 import json
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
+
+from django.utils import timezone
 
 _UNITS = [("d", 86_400), ("h", 3_600), ("min", 60), ("s", 1)]
 
@@ -23,6 +25,11 @@ def duration(span: timedelta) -> str:
         if count or parts:
             parts.append((count, unit))
     return " ".join(f"{count} {unit}" for count, unit in parts[:2] if count)
+
+
+def moment(value: datetime) -> str:
+    """`value` in the account's timezone, for sentences that are stored: 2026-03-02 12:00:00 UTC."""
+    return timezone.localtime(value).strftime("%Y-%m-%d %H:%M:%S %Z")
 
 
 def pretty_json(value: Any, sort_keys: bool = False) -> str:

@@ -5,13 +5,14 @@ import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from datetime import datetime
 from time import perf_counter_ns
 from typing import Any
 
 from django.db import DatabaseError, transaction
 from liquid.exceptions import LiquidError
 
-from apps.connectors.models import Action, OnError
+from apps.connectors.models import Action
 from apps.connectors.outcomes import KEEP, Call, Done, Ended, Failed, Outcome, Skip, Stop, Wait
 from apps.core import clock, liquid
 from apps.crm import services as crm
@@ -22,6 +23,7 @@ from apps.engine.dialling import Calls
 from apps.engine.models import Attempt, Delay, Run
 from apps.engine.order import Lines
 from apps.engine.plan import Item
+from apps.engine.retries import Retry, ends_run, or_retry
 
 logger = logging.getLogger(__name__)
 
@@ -31,6 +33,7 @@ _RESULTS = {
     Wait: Attempt.Result.WAITING,
     Stop: Attempt.Result.STOPPED,
     Failed: Attempt.Result.FAILED,
+    Retry: Attempt.Result.RETRYING,
 }
 
 
@@ -91,16 +94,18 @@ def advance(
         context.begin(item.action, flight)
         if flight:
             run.calling = False
-        outcome = perform(item, context, story, alone, flight)
-        if isinstance(outcome, Call):
-            story.calls.fly(context, outcome, begun)
+        came = perform(item, context, story, alone, flight)
+        if isinstance(came, Call):
+            story.calls.fly(context, came, begun)
             break
         if run.calling:
             story.calls.lost(run)
         flight = None
+        outcome = or_retry(came, item, run)
         take_effect(outcome, item, context, story)
         story.attempts.append(entry(context, item, outcome, (perf_counter_ns() - begun) // 1000))
-        run.last_executed_at = clock.now()
+        if not run.tries:
+            run.last_executed_at = clock.now()
 
 
 def perform(
@@ -163,35 +168,46 @@ def _sentence(error: Exception, action: Action, context: RunContext) -> str:
 
 
 def is_transient(error: BaseException) -> bool:
-    """Deadlock, serialization failure, lock timeout, busy file or lost connection: nobody's
-    guilt, so the same work is simply done again."""
+    """Deadlock, serialization failure, lock timeout, a turn lost by hanging, busy file or lost
+    connection: nobody's guilt, so the same work is simply done again."""
     cause: Any = error.__cause__
     state = getattr(cause, "sqlstate", None) or ""
-    if state in ("40P01", "40001", "55P03") or state[:2] in ("08", "57"):
+    if state in ("40P01", "40001", "55P03", "25P03") or state[:2] in ("08", "57"):
         return True
     text = str(error).lower()
     return "database is locked" in text or ("connection" in text and not state)
 
 
-def take_effect(outcome: Ended, item: Item, context: RunContext, story: Story) -> None:
+def take_effect(outcome: Ended | Retry, item: Item, context: RunContext, story: Story) -> None:
     """Set where the run stands after this outcome."""
     run = context.run
-    run.position += 1
+    if isinstance(outcome, Retry):
+        run.tries += 1
+        run.state = Run.State.WAITING
+        story.delays.append(_delay(item, run, outcome.label, outcome.until))
+        return
+    if isinstance(outcome, Wait) and outcome.again:
+        following = run.position
+    else:
+        run.tries = 0
+        following = run.position + 1
     if isinstance(outcome, Failed) and item.action is not None:
         item.action.gave_up(context, outcome)
     if isinstance(outcome, Done | Failed) and outcome.contact is not KEEP:
         context.set_contact(outcome.contact)
     match outcome:
         case Wait():
-            run.position -= outcome.again
             run.state = Run.State.WAITING
-            story.delays.append(_delay(outcome, item, run))
+            identifier = outcome.identifier.strip()[:200]
+            story.delays.append(_delay(item, run, item.label, outcome.until, identifier))
         case Stop():
             end(run, Run.State.STOPPED)
         case Skip(rest_of_step=True) | Failed(rest_of_step=True):
-            run.position = item.next_step
-        case Failed() if item.action and item.action.on_error == OnError.STOP:
+            following = item.next_step
+        case Failed() if item.action and ends_run(outcome, item.action):
             end(run, Run.State.FAILED, f"{item.label}: {outcome.note}")
+            following = run.position  # where an operator lets it go on
+    run.position = following
     values = getattr(outcome, "values", None)
     if values and item.action is not None and item.action.gives:
         context.give(item.action.gives, item.action.key, dict(values))
@@ -203,14 +219,14 @@ def end(run: Run, state: str, error: str = "") -> None:
     run.finished_at = clock.now()
 
 
-def _delay(wait: Wait, item: Item, run: Run) -> Delay:
+def _delay(item: Item, run: Run, label: str, until: datetime, identifier: str = "") -> Delay:
     return Delay(
         run_id=run.pk,
         connector_id=run.connector_id,
         action_uid=_uid(item.action),
-        label=item.label[:80],
-        identifier=wait.identifier.strip()[:200],
-        wake_at=wait.until,
+        label=label[:80],
+        identifier=identifier,
+        wake_at=until,
         created_at=clock.now(),
     )
 
@@ -219,7 +235,7 @@ def _uid(action: Action | None) -> Any:
     return action.uid if action else None
 
 
-def entry(context: RunContext, item: Item, outcome: Ended, duration_us: int) -> Attempt:
+def entry(context: RunContext, item: Item, outcome: Ended | Retry, duration_us: int) -> Attempt:
     note = outcome.note
     return Attempt(
         run_id=context.run.pk,
@@ -230,6 +246,7 @@ def entry(context: RunContext, item: Item, outcome: Ended, duration_us: int) -> 
         label=item.label[:80],
         result=_RESULTS[type(outcome)],
         note=note if len(note) <= 500 else note[:499] + "…",
+        contact_id=context.found_contact_id,
         went_in=context.inputs,
         came_out=dict(getattr(outcome, "values", {})),
         missing=sorted(set(context.missing)),

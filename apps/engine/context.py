@@ -126,6 +126,7 @@ class RunContext:
     def begin(self, action: Action | None, flight: Flight | None = None) -> None:
         """Start the record of the next action, or take it up again where its call left it."""
         self.action = action
+        self.found_contact_id = self._contact.pk if self._contact else None
         self.inputs: dict[str, Any] = flight.inputs if flight else {}
         self.missing: list[str] = flight.missing if flight else []
 
@@ -194,7 +195,13 @@ class RunContext:
 
     def send(self, channel: Channel, recipients: list[str], text: str) -> list[Queued]:
         return outbox.queue(
-            channel, recipients, text, key=self.key, contact=self._contact, **self.cause
+            channel,
+            recipients,
+            text,
+            key=self.key,
+            contact=self._contact,
+            again=self.run.tries > 0,
+            **self.cause,
         )
 
     # --- what the engine changes ----------------------------------------------------------------

@@ -3,6 +3,7 @@
 from typing import Any
 
 from django.db import connection, transaction
+from django.db.models import Case, F, Value, When
 
 from apps.core import clock
 from apps.core.due import is_postgresql, moment, skip_locked
@@ -27,10 +28,11 @@ def wake(limit: int = 500) -> int:
         ended = cursor.fetchall()
         waiting = Run.objects.filter(state=Run.State.WAITING)
         due = {"state": Run.State.DUE, "wake_at": clock.now()}
-        # A delay counts as executed when it ends, so that the next one adds to it. Being held is
-        # nothing that the run did (order.py).
+        # A delay counts as executed when it ends, so that the next one adds to it. The wait for a
+        # retry does not, since it is no action of the flow; nor does being held (order.py).
         slept = [run for run, action in ended if action is not None]
-        waiting.filter(pk__in=slept).update(**due, last_executed_at=clock.now())
+        executed = Case(When(tries=0, then=Value(clock.now())), default=F("last_executed_at"))
+        waiting.filter(pk__in=slept).update(**due, last_executed_at=executed)
         waiting.filter(pk__in=[run for run, action in ended if action is None]).update(**due)
     return len(ended)
 
@@ -65,13 +67,16 @@ def _cancel(where: str, params: list[Any], note: str) -> int:
             cursor.execute(
                 "UPDATE engine_run SET state = 'cancelled', finished_at = %s, error = %s WHERE"
                 f" state = 'waiting' AND id IN ({', '.join(['%s'] * len(ended))})"
-                " RETURNING connector_id, line",
+                " RETURNING connector_id, line, id, passage",
                 [moment(now), note[:300], *(run for run, _, _ in ended)],
             )
-            order.release_after(cursor.fetchall())
+            cancelled = cursor.fetchall()
+        order.release_after([(connector, line) for connector, line, _, _ in cancelled])
+        passages = {run: passage for _, _, run, passage in cancelled}
         Attempt.objects.bulk_create(
             Attempt(
                 run_id=run,
+                passage=passages.get(run, 1),
                 action_uid=uid,
                 kind="delay" if uid else order.KIND,
                 label=label,

@@ -19,6 +19,7 @@ from apps.messaging import delivery
 logger = logging.getLogger(__name__)
 
 SECONDS = 40
+HANGS_AFTER = 10
 
 
 class Floor:
@@ -50,7 +51,7 @@ def drain() -> int:
     until = monotonic() + SECONDS
     counted = True
     try:
-        _limit_lock_waits()
+        _limit_waits()
         while True:
             claiming = monotonic() < until and not floor.stopping.value
             if counted and not claiming:
@@ -101,7 +102,11 @@ def _leave() -> None:
         floor.drains.value = max(0, floor.drains.value - 1)
 
 
-def _limit_lock_waits() -> None:
+def _limit_waits() -> None:
+    """Nobody waits long for the locks of others; and who hangs in the middle of a turn (a stopped
+    process, a host that sleeps or is gone) loses it, so that its rows are free for others and can
+    be cancelled."""
     if is_postgresql():
         with connection.cursor() as cursor:
             cursor.execute("SET lock_timeout = '2s'")
+            cursor.execute(f"SET idle_in_transaction_session_timeout = '{HANGS_AFTER}s'")

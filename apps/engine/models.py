@@ -100,6 +100,7 @@ class Run(Caused, Due):
     # What a lost worker had not committed did not happen: the run goes on from its position.
     ON_EXPIRY = {State.LEASED: State.DUE}
     OPEN = (State.DUE, State.LEASED, State.WAITING)
+    ENDED = (State.DONE, State.STOPPED, State.FAILED, State.CANCELLED)
 
     event = loose_key(Event)
     connector = loose_key(Connector, db_index=False)
@@ -112,6 +113,9 @@ class Run(Caused, Due):
     passage = models.IntegerField("pass", default=1)
     # Claims without progress: 1 gets a run claimed alone, more end it as poison.
     attempts = models.IntegerField(default=0)
+    # Failed tries of the action at `position` that it gets a retry for (*On error*: retry). More
+    # than 0 means: a run that waits does so for a retry.
+    tries = models.IntegerField(default=0, db_default=0)
     values = JsonText(default=dict)
     # Whose runs this one keeps order with (order.py): UNKNOWN, the id of a contact, or nobody's.
     line = models.BigIntegerField(null=True)
@@ -258,6 +262,7 @@ class Attempt(models.Model):
         WAITING = "waiting", "Waiting"
         STOPPED = "stopped", "Stopped"
         FAILED = "failed", "Failed"
+        RETRYING = "retrying", "Failed, retry"
         CANCELLED = "cancelled", "Cancelled"
 
     run = loose_key(Run)
@@ -268,6 +273,8 @@ class Attempt(models.Model):
     label = models.CharField(max_length=80)
     result = models.CharField(max_length=10, choices=Result)
     note = models.CharField(max_length=500, blank=True)
+    # Whom the run was about when it came to the action.
+    contact = loose_key("crm.Contact", null=True, db_index=False)
     went_in = JsonText(default=dict)
     came_out = JsonText(default=dict)
     # Names of attributes that had no value.

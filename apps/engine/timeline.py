@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass, field
 from datetime import timedelta
+from itertools import groupby
 from typing import Any
 
 from apps.connectors.registry import kinds
@@ -9,12 +10,14 @@ from apps.core.readable import duration, pretty_json
 from apps.engine.models import Attempt, Delay, Run
 from apps.messaging.models import Message
 
+ASLEEP = (Attempt.Result.WAITING, Attempt.Result.RETRYING)
 ROUTING = "route_to_connector"
 _OWN_ICONS = {
     "field_mapping": "person_search",
     "in_order": "format_list_numbered",
     "cancel": "cancel",
     "loop_guard": "sync_problem",
+    "again": "replay",
 }
 
 
@@ -34,8 +37,16 @@ class Entry:
 
 
 @dataclass(frozen=True)
-class Timeline:
+class Pass:
+    """What happened between one start of the run and its end; the first one is number 1."""
+
+    number: int
     entries: list[Entry]
+
+
+@dataclass(frozen=True)
+class Timeline:
+    passes: list[Pass]
     # Messages of the run that no entry claims.
     others: list[Message]
 
@@ -45,14 +56,21 @@ def timeline(run: Run) -> Timeline:
     attempts = Attempt.objects.filter(run=run.pk).order_by("pk")
     entries = [_entry(attempt) for attempt in attempts]
     _add_delays(run, entries)
-    return Timeline(entries, _add_messages(run, entries))
+    others = _add_messages(run, entries)
+    by_pass = groupby(entries, key=lambda entry: entry.attempt.passage)
+    return Timeline([Pass(number, list(listed)) for number, listed in by_pass], others)
+
+
+def icon_of(kind: str) -> str:
+    """The icon of an entry of this kind."""
+    known = kinds().get(kind)
+    return known.icon if known else _OWN_ICONS.get(kind, "help")
 
 
 def _entry(attempt: Attempt) -> Entry:
-    kind = kinds().get(attempt.kind)
     return Entry(
         attempt=attempt,
-        icon=kind.icon if kind else _OWN_ICONS.get(attempt.kind, "help"),
+        icon=icon_of(attempt.kind),
         took=duration(timedelta(microseconds=attempt.duration_us)) if attempt.duration_us else "",
         went_in=_pretty(attempt.went_in),
         came_out=_pretty(attempt.came_out),
@@ -71,7 +89,7 @@ def _add_delays(run: Run, entries: list[Entry]) -> None:
         asleep.setdefault(delay.action_uid, []).append(delay)
     for entry in entries:
         waiting = asleep.get(entry.attempt.action_uid)
-        if entry.attempt.result == Attempt.Result.WAITING and waiting:
+        if entry.attempt.result in ASLEEP and waiting:
             entry.delay = waiting.pop(0)
 
 

@@ -41,6 +41,7 @@ MOST = 200
 _WRITTEN = [
     "state",
     "position",
+    "tries",
     "values",
     "contact",
     "calling",

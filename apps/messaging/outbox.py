@@ -27,12 +27,14 @@ def queue(
     contact: Contact | None = None,
     cause: str = "",
     cause_id: int | None = None,
+    again: bool = False,
 ) -> list[Queued]:
     """Queue `text` for each recipient that the gate lets through; one row and one result each.
 
     Recipients that name the same address count once. `key` makes the rows unique together with
     the address, so that repeating the call writes nothing twice. A refused recipient gets a row
     too, in state *refused*, so that nobody has to wonder; an unreadable number gets none.
+    `again`: an earlier try with this key failed; what it left refused is judged anew.
     """
     # What was typed, by the address that it means; unreadable ones by themselves.
     typed: dict[str, str] = {}
@@ -65,6 +67,9 @@ def queue(
                 cause_id=cause_id,
             )
         )
+    if again:
+        keys = [row.key for row in rows]
+        Message.objects.filter(key__in=keys, state=Message.State.REFUSED).delete()
     Message.objects.bulk_create(rows, ignore_conflicts=True)
     return results
 

@@ -107,7 +107,7 @@ def test_it_survives_being_empty(kind):
 
 def test_performing_it_on_an_empty_run_gives_an_outcome_and_nothing_else(kind, clock):
     action = empty(kind)
-    plan = Plan(0, {}, {}, in_order=False, items=(), shared_from=(False,))
+    plan = Plan(0, {}, {}, False, (), (False,))
     run = Run(pk=1, event_id=1, started_at=clock.now)
     context = RunContext(run, Event(pk=1, received_at=clock.now, body="{}"), plan, None, {})
     context.begin(action)

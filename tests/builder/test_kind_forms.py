@@ -29,6 +29,7 @@ def fields(kind, **values):
     """What the browser sends: the defaults of a new form, changed by `values`."""
     blank = kind()
     sent = {"enabled": "on", "label": "", "on_error": "continue"}
+    sent |= {"retry_times": 5, "retry_wait": 60, "retry_then": "stop"}
     for field in kind._meta.local_concrete_fields:
         value = getattr(blank, field.name, None) if not field.is_relation else None
         if value is not None and not field.primary_key:
@@ -118,6 +119,20 @@ def test_mistakes_are_told_at_their_field_and_nothing_is_saved(operator):
 def test_what_depends_on_another_field_is_shown_with_it_only(operator):
     page = operator.get(add_url(Delay, StepFactory())).content.decode()
     assert """x-show="counts_from == &#x27;custom&#x27;\"""" in page
+
+
+def test_retries_are_set_where_retry_is_chosen(operator):
+    step = StepFactory()
+    page = operator.get(add_url(AddTag, step)).content.decode()
+    assert """x-show="on_error == &#x27;retry&#x27;\"""" in page
+    assert "retry_times" not in operator.get(add_url(Delay, step)).content.decode()
+    sent = fields(AddTag, new_tags="x", on_error="retry", retry_times=3, retry_wait=3600)
+    form = operator.post(add_url(AddTag, step), {**sent, "retry_times": 21}).context["adminform"]
+    assert set(form.form.errors) == {"retry_times"}
+    operator.post(add_url(AddTag, step), sent)
+    action = AddTag.objects.get()
+    assert (action.on_error, action.retry_times, action.retry_wait) == ("retry", 3, 3600)
+    assert action.retry_then == "stop"
 
 
 def test_the_trail_leads_back_to_the_flow(operator):

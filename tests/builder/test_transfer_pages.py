@@ -116,6 +116,9 @@ def test_what_is_not_here_stands_on_the_flow_page_until_it_is_chosen(operator):
         "recipients": json.dumps(action.recipients),
         "text": "Hi",
         "on_error": "continue",
+        "retry_times": 5,
+        "retry_wait": 60,
+        "retry_then": "stop",
         "enabled": "on",
     }
     saved = operator.post(address, sent)

@@ -1,11 +1,13 @@
 """The flow that is disturbed, and the report of what became of it. Runs inside the installation:
 
-python -m tests.chaos.flow seed RUNS SECONDS DELAYS | report
+python -m tests.chaos.flow seed RUNS SECONDS DELAYS | cancel RUNS | report
 """
 
 import json
 import sys
 from collections import Counter
+from collections.abc import Iterable
+from typing import Any
 
 import django
 
@@ -13,8 +15,6 @@ import django
 def seed(runs: int, seconds: int, delays: int) -> None:
     """Publish the connector (with so many delays of so many seconds in a row) and post `runs`
     events to its webhook, one contact each."""
-    from django.test import Client
-
     from apps.actions.kinds.add_tag import AddTag
     from apps.actions.kinds.delay import Delay
     from apps.actions.kinds.send_message import SendMessage
@@ -44,14 +44,31 @@ def seed(runs: int, seconds: int, delays: int) -> None:
         ],
         mapping={"phone": "{{ event.phone }}"},
     )
+    post(connector, range(runs))
+
+
+def post(connector: Any, numbers: Iterable[int]) -> None:
+    from django.test import Client
+
     client = Client()
-    for number in range(runs):
+    for number in numbers:
         answer = client.post(
             f"/hooks/{connector.token}",
             data={"number": number, "phone": f"+49151{number:08d}"},
             content_type="application/json",
         )
         assert answer.status_code == 202, answer.content
+
+
+def cancel(runs: int) -> int:
+    """Cancel every open run as an operator would, then post `runs` more events."""
+    from apps.connectors.models import Connector
+    from apps.engine.cancel import cancel_runs
+    from apps.engine.models import Run
+
+    count = cancel_runs(list(Run.objects.values_list("pk", flat=True)), "Cancelled by ana")
+    post(Connector.objects.get(), range(1_000, 1_000 + runs))
+    return count
 
 
 def report() -> dict[str, object]:
@@ -85,5 +102,7 @@ if __name__ == "__main__":
     command, *arguments = sys.argv[1:]
     if command == "seed":
         seed(*map(int, arguments))
+    elif command == "cancel":
+        print(cancel(*map(int, arguments)))
     else:
         print(json.dumps(report()))

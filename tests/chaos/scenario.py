@@ -55,9 +55,9 @@ class Scenario:
 
     # --- disturbing ------------------------------------------------------------------------------
 
-    def arm(self, kills: int) -> None:
-        for number in range(kills):
-            (self.faults / str(number)).touch()
+    def arm(self, faults: int, fault: str = "kill") -> None:
+        for number in range(faults):
+            (self.faults / f"{fault}-{number}").touch()
 
     def start(self, shape: str, point: str = "nowhere") -> None:
         self._worker = subprocess.Popen(
@@ -78,6 +78,19 @@ class Scenario:
             for pid in with_children:
                 _kill(pid)
             self._worker.wait()
+
+    def wait_for_the_fault(self, limit: float) -> None:
+        """Until the worker is dead or hangs."""
+        assert self._worker is not None
+        begun = time.monotonic()
+        while self.alive() and _state(self._worker.pid) != "T":
+            assert time.monotonic() - begun < limit, "The worker never came to its fault"
+            time.sleep(0.02)
+
+    def wake_up(self) -> None:
+        """Let a worker that hangs go on where it was."""
+        assert self._worker is not None
+        os.kill(self._worker.pid, signal.SIGCONT)
 
     def kill_one_process(self, chance: random.Random) -> None:
         """kill -9 of any one process below the supervisor."""
@@ -140,6 +153,10 @@ class Scenario:
         self.wait_for_the_end(shape, limit)
         assert not list(self.faults.iterdir()), f"The worker never came to die {point!r}"
         return self.report()
+
+    def cancel_all_and_post(self, runs: int) -> int:
+        """Cancel every open run, then post new events; returns how many runs were cancelled."""
+        return int(_python(self.environment, "-m", "tests.chaos.flow", "cancel", str(runs)))
 
     def report(self) -> dict[str, Any]:
         return json.loads(_python(self.environment, "-m", "tests.chaos.flow", "report"))  # type: ignore[no-any-return]
@@ -220,6 +237,11 @@ def _descendants(pid: int) -> list[int]:
     for parent in found:
         found += children.get(parent, [])
     return found
+
+
+def _state(pid: int) -> str:
+    """The kernel's letter for what a process does: R, S, T (stopped), Z …"""
+    return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
 
 
 def processes_with(variable: str, value: str) -> list[int]:

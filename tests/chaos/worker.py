@@ -3,8 +3,9 @@ named point.
 
     python -m tests.chaos.worker cluster|process POINT FAULTS_DIR
 
-Every file in FAULTS_DIR is one kill; whoever removes it dies on the spot. So a restarted worker
-goes on dying until the files are used up, and then works in peace.
+Every file in FAULTS_DIR is one fault, named kill-… or hang-…; whoever removes it dies or hangs
+(SIGSTOP) on the spot. So a restarted worker goes on dying until the files are used up, and then
+works in peace.
 """
 
 import os
@@ -18,6 +19,8 @@ from typing import Any
 import django
 from django.core.management import call_command
 
+SIGNALS = {"kill": signal.SIGKILL, "hang": signal.SIGSTOP}
+
 
 def die_if_armed(faults: Path) -> None:
     for fault in faults.iterdir():
@@ -25,14 +28,16 @@ def die_if_armed(faults: Path) -> None:
             fault.unlink()
         except FileNotFoundError:
             continue  # another worker took it
-        os.kill(os.getpid(), signal.SIGKILL)
+        os.kill(os.getpid(), SIGNALS[fault.name.partition("-")[0]])
 
 
 def arm(point: str, faults: Path) -> None:
     """Wrap the function behind `point` so that it ends in a kill."""
-    from apps.engine import claims, delays, turn
+    from apps.engine import claims, delays, drain, turn
     from apps.messaging import delivery
     from apps.messaging.gateways.sandbox import SandboxGateway
+
+    drain.HANGS_AFTER = 2
 
     def after(function: Callable[..., Any], every: int = 1) -> Callable[..., Any]:
         calls = 0

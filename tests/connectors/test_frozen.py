@@ -142,6 +142,16 @@ def test_a_column_added_later_has_its_default_and_one_removed_is_passed_over():
     assert (thawed.amount, thawed.unit) == (5, "hours")
 
 
+def test_retries_are_frozen():
+    document = freeze_action(AddTag(on_error="retry", retry_times=3, retry_wait=10))
+    assert (document["retry_times"], document["retry_then"]) == (3, "stop")
+    thawed = thaw_action(json.loads(json.dumps(document)))
+    assert (thawed.retry_times, thawed.retry_wait, thawed.retry_then) == (3, 10, "stop")
+    assert freeze_action(thawed) == document
+    del document["retry_times"]
+    assert thaw_action(document).retry_times == 5
+
+
 def test_a_thawed_action_does_not_see_the_edited_draft():
     action = AddTag.objects.create(step=StepFactory(), new_tags="old")
     action.tags.create(tag=TagFactory(name="vip"))

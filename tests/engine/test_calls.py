@@ -5,7 +5,7 @@ from django.test import override_settings
 
 from apps.actions.kinds.http_api import HttpApi
 from apps.actions.kinds.stop import StopRun
-from apps.connectors.models import OnError
+from apps.connectors.on_error import OnError
 from apps.core.http.guard import AllowList
 from apps.engine import calls
 from apps.engine.models import Attempt, Call, Delay, Run

@@ -10,6 +10,7 @@ from django.urls import reverse
 from apps.actions.kinds.add_tag import AddTag
 from apps.actions.kinds.delay import Delay as DelayAction
 from apps.actions.kinds.filter import Filter
+from apps.actions.kinds.map_contact import MapContact
 from apps.actions.kinds.send_message import SendMessage
 from apps.core.readable import duration
 from apps.engine.models import Attempt, Delay, Run
@@ -125,8 +126,29 @@ def test_two_sleeps_of_one_action_each_show_their_own_delay(clock, admin_client,
         label="Again",
         wake_at=clock.tick(hours=1),
     )
-    *_, again = entries_of(page_of(admin_client, run))
-    assert "Waiting until 2 Mar 2026, 15:00:00" in again and "pass 2" in again
+    page = page_of(admin_client, run)
+    *_, again = entries_of(page)
+    assert "Waiting until 2 Mar 2026, 15:00:00" in again
+    assert page.index("Pass 1<") < page.index("Waited until") < page.index("Pass 2<")
+
+
+def test_a_retry_is_told_with_what_failed_and_when_the_next_try_is(
+    post, drain, clock, admin_client
+):
+    broken = {"phone": "{{ event.none }}", "label": "Who", "on_error": "retry"}
+    post(published([(MapContact, broken)]), {})
+    drain()
+    (entry,) = entries_of(page_of(admin_client, Run.objects.get()))
+    assert "sb-is-retrying" in entry and "Failed, retry" in entry
+    assert "neither mobile number nor email address. Retry 1 of 5 follows at" in entry
+    assert "Waiting until 2 Mar 2026, 12:01:00" in entry
+    assert reverse("admin:engine_delay_cancel", args=[Delay.objects.get().pk]) in entry
+    delays = admin_client.get(reverse("admin:engine_delay_changelist")).content.decode()
+    assert "Retry 1 of 5: Who" in delays
+    clock.tick(minutes=1)
+    drain()
+    first, _ = entries_of(page_of(admin_client, Run.objects.get()))
+    assert "Waited until 2 Mar 2026, 12:01:00" in first
 
 
 def test_a_run_before_its_first_action_says_so(shop, post, admin_client):

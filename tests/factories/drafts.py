@@ -8,7 +8,8 @@ from hypothesis import strategies as st
 
 from apps.connectors import registry
 from apps.connectors.frozen import own_fields, row_fields, row_model
-from apps.connectors.models import Connector, OnError
+from apps.connectors.models import Connector
+from apps.connectors.on_error import OnError
 from apps.connectors.reading import NotImportable
 from apps.connectors.rows import fill
 from apps.core.fields import RowsField, TemplateField

@@ -4,7 +4,6 @@ from datetime import datetime
 
 from django.core.validators import MaxValueValidator
 from django.db import models
-from django.utils import timezone
 
 from apps.actions.moments import UNITS, UnreadableMoment, is_moment, read_moment, shift
 from apps.connectors.models import Action, Performing
@@ -12,6 +11,7 @@ from apps.connectors.outcomes import Done, Failed, Outcome, Skip, Wait
 from apps.connectors.registry import register
 from apps.core import liquid
 from apps.core.fields import TemplateField
+from apps.core.readable import moment
 
 LAST, EVENT, CUSTOM = "last_step", "event", "custom"
 BEFORE, ON, AFTER = "before", "on", "after"
@@ -107,13 +107,13 @@ class Delay(Action):
             return Failed(INVALID_DATE, rest_of_step=True)
         run.went_in("until", until.isoformat())
         if until > run.now:
-            return Wait(until, identifier, f"Waiting until {_spell(until)}")
+            return Wait(until, identifier, f"Waiting until {moment(until)}")
         if self.counts_from != CUSTOM:
             return Done("The time had passed already")
         if self.if_past == "run":
-            return Done(f"{_spell(until)} is past: run at once")
+            return Done(f"{moment(until)} is past: run at once")
         return Skip(
-            f"{_spell(until)} is past: the rest of the step is skipped",
+            f"{moment(until)} is past: the rest of the step is skipped",
             rest_of_step=True,
         )
 
@@ -127,7 +127,3 @@ class Delay(Action):
         date = read_moment("" if value is None else value)
         sign = {BEFORE: -1, ON: 0, AFTER: 1}[self.direction]
         return shift(date, sign * self.amount, self.unit)
-
-
-def _spell(moment: datetime) -> str:
-    return timezone.localtime(moment).strftime("%Y-%m-%d %H:%M:%S %Z")

@@ -14,7 +14,8 @@ from apps.builder.http_api import views
 from apps.builder.kinds import KindAdmin, page_of
 from apps.builder.permissions import may_change
 from apps.builder.samples import newest_events
-from apps.connectors.models import Action, OnError, Step
+from apps.connectors.models import Action, Step
+from apps.connectors.on_error import OnError
 from apps.engine.models import Call
 
 # The seed's own words.
@@ -46,6 +47,7 @@ class HttpApiAdmin(KindAdmin):
         field = super().formfield_for_dbfield(db_field, request, **kwargs)
         if db_field.name == "on_error" and field is not None:
             field.label = "Fallback"
+        if db_field.name in ("on_error", "retry_then") and field is not None:
             field.choices = [(value, FALLBACK.get(value, name)) for value, name in field.choices]
         if db_field.name == "alert_emails" and field is not None and not alerts.can_mail():
             field.help_text += (

@@ -12,8 +12,9 @@ from unfold.contrib.filters.admin import RelatedDropdownFilter
 from unfold.decorators import action, display
 
 from apps.connectors.models import Revision
-from apps.core.pages import LargeTableAdmin, as_id, cause_link
+from apps.core.pages import as_id, cause_link
 from apps.core.readable import duration
+from apps.engine.admin.again import RunsAgain
 from apps.engine.admin.columns import connector_link, connector_name, contact_link
 from apps.engine.cancel import cancel_runs
 from apps.engine.models import Delay, Run
@@ -36,18 +37,21 @@ def by_hand(request: HttpRequest) -> str:
 
 
 def took(run: Run) -> str:
-    return duration(run.finished_at - run.started_at) if run.finished_at else "–"
+    """Nothing for a run that was run again: people were between its passes."""
+    if run.finished_at is None or run.passage > 1:
+        return "–"
+    return duration(run.finished_at - run.started_at)
 
 
 @admin.register(Run)
-class RunAdmin(LargeTableAdmin):
+class RunAdmin(RunsAgain):
     list_display = ["number", "connector_column", "state_label", "contact_column"]
     list_display += ["started_at", "took_column", "waits_until"]
     list_filter = ["state", ("connector", RelatedDropdownFilter)]
     list_filter_submit = True
     search_fields = ["id"]
     search_help_text = "Search by run id"
-    actions = ["cancel_selected"]
+    actions = ["cancel_selected", "again_selected"]
     page_template = "engine/run.html"
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Run]:
@@ -102,6 +106,7 @@ class RunAdmin(LargeTableAdmin):
         cancel = self.admin_site.admin_view(self.cancel_view)
         return [
             path("<int:pk>/cancel/", cancel, name="engine_run_cancel"),
+            *self.again_urls(),
             *super().get_urls(),
         ]
 

@@ -13,7 +13,7 @@ from apps.actions.kinds.http_api import HttpApi
 from apps.actions.kinds.stop import StopRun
 from apps.connectors.exporting import export
 from apps.connectors.frozen import freeze
-from apps.connectors.models import OnError
+from apps.connectors.on_error import OnError
 from apps.connectors.publish import find_problems
 from apps.engine.models import Attempt, Call, Run
 from tests.factories import CredentialFactory, StepFactory, published
@@ -510,6 +510,60 @@ def test_without_a_mail_server_nothing_is_queued(server, happen, settings):
     server.says({}, status=500)
     happen([ask(server, alert_emails="ops@shop.example")])
     assert not OrmQ.objects.exists() and not HttpAlert.objects.exists()
+
+
+# --- retries --------------------------------------------------------------------------------------
+
+
+def retrying(**columns):
+    return {"on_error": OnError.RETRY, "retry_times": 2, "retry_wait": 60, **columns}
+
+
+def test_a_retry_waits_as_long_as_the_server_asks(server, post, drain, clock):
+    answers = [(503, {"Retry-After": "600"}, b"{}"), (200, {}, b'{"id": 7}')]
+    server.answer = lambda asked: answers[len(server.asked) - 1]
+    post(published([ask(server, **retrying())], [(StopRun, {})]), {})
+    drain()
+    clock.tick(seconds=599)
+    drain()
+    assert len(server.asked) == 1
+    assert Run.objects.get().state == "waiting"
+    clock.tick(seconds=1)
+    drain()
+    assert len(server.asked) == 2
+    assert Run.objects.get().state == "stopped"
+    assert len({a.headers["Idempotency-Key"] for a in server.asked}) == 1
+    results = (
+        Attempt.objects.filter(kind="http_api").order_by("pk").values_list("result", flat=True)
+    )
+    assert list(results) == ["retrying", "done"]
+
+
+def test_the_alert_comes_after_the_last_retry(server, post, drain, clock, run_tasks, smtp):
+    server.says({}, status=500)
+    post(published([ask(server, alert_emails="ops@shop.example", **retrying())]), {})
+    for asked in (1, 2, 3):
+        assert not smtp.mails
+        drain()
+        run_tasks()
+        assert len(server.asked) == asked
+        clock.tick(minutes=10)
+    assert "All 2 retries have failed." in smtp.mails[0].text
+    assert Run.objects.get().state == "failed"
+
+
+def test_an_unknown_outcome_is_mailed_and_never_retried(
+    server, post, drain, clock, run_tasks, smtp
+):
+    server.answer = lambda asked: None
+    post(published([ask(server, alert_emails="ops@shop.example", **retrying())]), {})
+    drain()
+    clock.tick(hours=1)
+    drain()
+    run_tasks()
+    assert len(server.asked) == 1
+    assert "Outcome unknown" in smtp.mails[0].text
+    assert Run.objects.get().state == "failed"
 
 
 # --- retry-after ----------------------------------------------------------------------------------
