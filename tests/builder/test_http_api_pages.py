@@ -278,7 +278,13 @@ def test_only_who_may_edit_tests_and_reads_logs(operator, server, action):
     for page in (logs, log):
         assert viewer.get(page).status_code == 403
         assert client_with("view_connector", "view_call").get(page).status_code == 200
-    assert "data-test=" not in viewer.get(kind_url(HttpApi, "change", action.pk)).content.decode()
+    reader, form = (
+        client_with("view_connector", "view_call"),
+        kind_url(HttpApi, "change", action.pk),
+    )
+    assert logs in reader.get(form).content.decode()
+    assert logs not in viewer.get(form).content.decode()
+    assert "data-test=" not in viewer.get(form).content.decode()
     assert not server.asked
 
 

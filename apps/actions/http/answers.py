@@ -12,6 +12,8 @@ NOT_JSON = "Response Mapping Not Done, Only JSON can be mapped as Response"
 # Of an answer that is no JSON, in characters.
 TEXT_KEPT = 100_000
 DEEPEST = 100
+# Statuses whose answers never have a body (RFC 9110).
+WITHOUT_BODY = (204, 205, 304)
 
 
 class NotJson(ValueError):

@@ -59,9 +59,10 @@ class HttpApiAdmin(KindAdmin):
     def form_context(
         self, request: HttpRequest, step: Step, action: Action | None
     ) -> dict[str, Any]:
-        if not may_change(request):
-            return {}
         uid = action.uid if action else self._new_uid(request) or uuid.uuid4()
+        logged = action is not None and Call.objects.filter(action_uid=uid).exists()
+        if not may_change(request):
+            return {"has_logs": logged and views.may_read(request)}
         found = mapping.of(uid)
         return {
             "events": newest_events(step.connector_id),
@@ -71,7 +72,7 @@ class HttpApiAdmin(KindAdmin):
             "mapped": views.mapped_paths(found),
             "key": action.key if action else "",
             "saved": action is not None,
-            "has_logs": action is not None and Call.objects.filter(action_uid=uid).exists(),
+            "has_logs": logged,
             "mailed_at": alerts.last_mail(uid),
         }
 

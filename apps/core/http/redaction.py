@@ -7,7 +7,7 @@ from apps.core.http.messages import Failure, Response
 
 MASK = "•••"
 # Shorter ones would take harmless words with them, and are no secrets.
-SHORTEST = 4
+SHORTEST = 6
 
 
 def without(secrets: Iterable[str], answer: Response | Failure) -> Response | Failure:

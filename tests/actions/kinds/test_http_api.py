@@ -148,6 +148,12 @@ def test_an_answer_that_is_no_json_is_no_failure(server, happen, body):
     assert not HttpMapping.objects.exists()
 
 
+def test_an_answer_that_has_no_body_by_its_kind_is_no_mapping_error(server, happen, told):
+    server.answer = lambda asked: (204, {}, b"")
+    run = happen([ask(server, method="DELETE")])
+    assert told(run, "http_api").note == "204 No Content"
+
+
 @pytest.mark.parametrize(
     "on_error, state", [(OnError.CONTINUE, "stopped"), (OnError.STOP, "failed")]
 )
