@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 PORT ?= 8000
 SHELL := /bin/bash
 
-.PHONY: demo test check lint types format lock prove clean
+.PHONY: demo test bench-target check lint types format lock prove clean
 
 demo: $(VENV)/.installed
 	@SWITCHBOARD_URL=http://127.0.0.1:$(PORT) exec $(BIN)/python manage.py demo
@@ -15,6 +15,10 @@ test: $(VENV)/.installed
 
 prove: $(VENV)/.installed
 	@$(BIN)/python -m benchmarks.prove
+
+# The production shape with the flows of the load harness, on DATABASE_URL (benchmarks/README.md).
+bench-target: $(VENV)/.installed
+	@exec $(BIN)/python -m benchmarks.target
 
 check: $(VENV)/.installed lint types
 	@$(BIN)/python manage.py makemigrations --check --dry-run --settings tests.settings

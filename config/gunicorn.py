@@ -1,5 +1,6 @@
 """How pages and webhooks are served: few processes with threads, connections kept open."""
 
+import gc
 import os
 from typing import Any
 
@@ -9,6 +10,8 @@ _embedded = not os.environ.get("DATABASE_URL", "").startswith("postgres")
 
 wsgi_app = "config.wsgi"
 worker_class = "gthread"
+# Loaded once, before the workers are forked, so that they share its memory (see when_ready).
+preload_app = True
 # SQLite has one writer: a second process would only wait for it.
 workers = int(os.environ.get("SWITCHBOARD_WEB_PROCESSES") or (1 if _embedded else 2))
 threads = int(os.environ.get("SWITCHBOARD_WEB_THREADS") or 8)
@@ -16,6 +19,12 @@ loglevel = "warning"
 graceful_timeout = 10
 # A caller's address in the access log, but never the path: a webhook's token is in it.
 accesslog = None
+
+
+def when_ready(server: Any) -> None:
+    # What is loaded by now stays for ever: the collector need not touch it, and so not copy it.
+    gc.collect()
+    gc.freeze()
 
 
 def post_fork(server: Any, worker: Any) -> None:

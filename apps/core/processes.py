@@ -71,3 +71,10 @@ class Children:
             except subprocess.TimeoutExpired:
                 os.killpg(child.pid, signal.SIGKILL)
                 child.wait()
+
+
+if __name__ == "__main__":
+    children = Children()
+    for name in sys.argv[1:]:
+        children.start(name)
+    sys.exit(children.wait())
