@@ -13,19 +13,22 @@ from apps.core.liquid import as_text
 def http_samples(step: Step, before: Action | None) -> dict[str, dict[str, Any]]:
     """By key, what the HTTP API actions that stand before an action have answered; for a new
     action, which comes last in its step, `before` is None."""
-    earlier = HttpApi.objects.filter(step__connector=step.connector_id).select_related("step")
-    limit = (step.position, step.pk, *((before.position, before.pk) if before else (1e18, 0)))
-    uids = {
-        action.uid: action.key
-        for action in earlier
-        if (action.step.position, action.step_id, action.position, action.pk) < limit
-    }
+    listed = HttpApi.objects.filter(step__connector=step.connector_id).select_related("step")
+    uids = {action.uid: action.key for action in listed if _stands_before(action, step, before)}
     mappings = HttpMapping.objects.filter(action_uid__in=uids)
     found = {uids[mapping.action_uid]: answers.values(200, mapping.sample) for mapping in mappings}
     return {key: found.get(key, {"status": 200}) for key in uids.values()}
 
 
+def _stands_before(action: Action, step: Step, other: Action | None) -> bool:
+    here, there = (action.step.position, action.step_id), (step.position, step.pk)
+    if here != there or other is None:
+        return here <= there
+    return (action.position, action.pk) < (other.position, other.pk)
+
+
 def http_attributes(samples: dict[str, dict[str, Any]]) -> list[Attribute]:
+    """Every value in them that a path reaches; at most LIMIT."""
     found = [
         Attribute(path, as_text(value)[:200])
         for key, values in samples.items()

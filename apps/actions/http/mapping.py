@@ -166,10 +166,17 @@ def _collect(path: str, value: Any, found: set[tuple[str, str]], blanks: bool) -
         found.add((path, "null"))
 
 
-@lru_cache(maxsize=10_000)
 def step(key: str) -> str:
     """One step of a path, as Liquid spells it."""
+    # An answer may have keys of any length; those are not worth the memory.
+    return _remembered(key) if len(key) <= 100 else _spelled(key)
+
+
+def _spelled(key: str) -> str:
     return f".{key}" if _NAME.fullmatch(key) else f"[{json.dumps(key)}]"
+
+
+_remembered = lru_cache(maxsize=10_000)(_spelled)
 
 
 def _is_under(path: str, blanks: set[str]) -> bool:

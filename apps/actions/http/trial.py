@@ -12,8 +12,8 @@ from apps.connectors.models import Action, Connector
 from apps.connectors.outcomes import Call, Ended, Failed, Outcome
 from apps.core import clock, liquid
 from apps.core.due import is_postgresql
-from apps.core.http.messages import Failure, Kind, Request, Response
-from apps.core.http.pool import Pool
+from apps.core.http import blocking
+from apps.core.http.messages import Failure, Kind, Response
 from apps.core.http.redaction import without
 from apps.core.vault import VaultError
 from apps.crm.models import Contact
@@ -94,23 +94,9 @@ def _take_slot(action_uid: UUID, outcome: Call) -> Row | None:
 
 
 def _answer(row: Row, outcome: Call) -> Response | Failure:
-    answer = without(outcome.secrets, _ask(calls.keyed(outcome.request, row)))
+    answer = without(outcome.secrets, blocking.call(calls.keyed(outcome.request, row)))
     calls.settle(row, answer)
     row.save()
-    return answer
-
-
-def _ask(request: Request) -> Response | Failure:
-    """Make the request and wait for it."""
-    pool = Pool(capacity=1)
-    try:
-        pool.start(None, request)
-        results: list[Any] = []
-        while not results:
-            results = pool.poll(request.deadline)
-    finally:
-        pool.close()
-    answer: Response | Failure = results[0][1]
     return answer
 
 

@@ -262,10 +262,9 @@ class HttpApi(Action):
         if answer.status >= 400:
             wait = answers.retry_after(answer, run.now)
             return Failed(f"The server answered {line}", values, retry_after=wait)
-        if found is None and self.method != "HEAD" and answer.status not in answers.WITHOUT_BODY:
-            return Done(f"{line}. {answers.NOT_JSON}", values)
         if found is None:
-            return Done(line, values)
+            bodiless = self.method == "HEAD" or answer.status in answers.WITHOUT_BODY
+            return Done(line if bodiless else f"{line}. {answers.NOT_JSON}", values)
         mapped, changed = mapping.read(run, self.uid, found)
         if not changed:
             return Done(line, values)

@@ -1,12 +1,14 @@
 """HTTP API: an event comes in, a real server on loopback is asked, its answer is used."""
 
 import json
+import uuid
 from datetime import timedelta
 
 import pytest
 from django.apps import apps
 from django.db import connection, models
 
+from apps.actions.http import alerts, mapping
 from apps.actions.http.alerts import HttpAlert
 from apps.actions.http.mapping import HttpMapping
 from apps.actions.kinds.http_api import HttpApi
@@ -268,6 +270,40 @@ def test_a_lost_turn_maps_once(server, happen, lost_turn):
     assert lost_turn and HttpMapping.objects.count() == 2
 
 
+def test_another_worker_may_be_the_first_to_map(server, happen, told, monkeypatch):
+    """It commits between our look and our insert: then ours is compared with it."""
+    connector_of = ask(server)
+    uid = uuid.uuid4()
+    HttpMapping.objects.create(action_uid=uid, structure=[[".id", "number"]])
+    monkeypatch.setattr(mapping, "of", lambda action_uid: None)
+    server.says({"id": 1, "extra": 2})
+    run = happen([(connector_of[0], {**connector_of[1], "uid": uid})])
+    assert HttpMapping.objects.get().has_changed
+    assert Attempt.objects.get(run=run).came_out == {"status": 200, "id": 1}
+
+
+def test_keys_of_any_kind_are_mapped_and_read(server, post, drain):
+    odd = {"Full name": 1, "a.b": {"[]": [1]}, 'quo"te': 2, "x" * 500: 3, "größe": 4, "": 5}
+    connector = published([ask(server)])
+    for answer in (odd, odd, {**odd, "new": 1}):
+        server.says(answer)
+        post(connector, {})
+        drain()
+    assert len(mapped_paths()) == 8
+    assert Attempt.objects.latest("pk").came_out == {"status": 200, **odd}
+
+
+def test_answers_whose_keys_are_data_do_not_grow_without_end(server, post, drain):
+    connector = published([ask(server)])
+    for start in range(0, 4000, 600):
+        server.says({f"key{n}": n for n in range(start, start + 600)})
+        post(connector, {})
+        drain()
+    found = HttpMapping.objects.get()
+    assert len(found.structure) == 600
+    assert len(found.changed_structure) < 2 * mapping.MOST_PATHS
+
+
 # --- secrets --------------------------------------------------------------------------------------
 
 
@@ -471,8 +507,6 @@ def test_failures_are_mailed_once_an_hour(server, post, drain, clock, run_tasks,
 def test_reset_mail_timeout_lets_the_next_failure_be_mailed(
     server, post, drain, clock, run_tasks, smtp
 ):
-    from apps.actions.http import alerts
-
     server.says({}, status=500)
     connector = published([ask(server, alert_emails="ops@shop.example")])
     for _ in range(2):
@@ -481,6 +515,13 @@ def test_reset_mail_timeout_lets_the_next_failure_be_mailed(
         run_tasks()
         alerts.reset(HttpApi.objects.get().uid)
     assert len(smtp.mails) == 2
+
+
+def test_only_one_worker_takes_the_hour(clock):
+    uid = uuid.uuid4()
+    assert [alerts._claim(uid), alerts._claim(uid)] == [True, False]
+    clock.tick(hours=1)
+    assert [alerts._claim(uid), alerts._claim(uid)] == [True, False]
 
 
 def test_over_the_rate_limit_is_mailed_and_what_goes_well_is_not(
