@@ -71,18 +71,18 @@ class Known:
         self.structure = _thaw(row.structure)
         self.changed = _thaw(row.changed_structure)
 
-    def read(self, answer: dict[str, Any]) -> dict[str, Any]:
-        """What later steps get of an answer; notes a change of its structure."""
+    def read(self, answer: dict[str, Any]) -> tuple[dict[str, Any], bool]:
+        """What later steps get of an answer, and whether its structure is another one."""
         found = structure_of(answer)
         if found <= self.structure or len(self.structure) >= MOST_PATHS:
-            return answer
+            return answer, False
         new = {pair for pair in found - self.structure if not _is_under(pair[0], self._blanks())}
         if not new:
             self._fill_in(found, answer)
-            return answer
+            return answer, False
         self._note_change(answer)
         mapped = {path for path, _ in self.structure}
-        return dict(_as_mapped(answer, "", mapped, _parents(mapped)))
+        return dict(_as_mapped(answer, "", mapped, _parents(mapped))), True
 
     def _blanks(self) -> set[str]:
         """Paths of which nothing is known but that they were null, or a list without items."""
@@ -112,10 +112,10 @@ class Known:
 
 
 def read(run: Performing, action_uid: UUID, answer: dict[str, Any]) -> tuple[dict[str, Any], bool]:
-    """What later steps get of an answer, and whether the structure is another one than mapped. The
+    """What later steps get of an answer, and whether its structure is another one than mapped; the
     first answer is mapped. One query for all runs that are performed together; writes only news."""
     known = run.once(("http mapping", action_uid), lambda: _known(run, action_uid, answer))
-    return known.read(answer), known.row.has_changed
+    return known.read(answer)
 
 
 def _known(run: Performing, action_uid: UUID, answer: dict[str, Any]) -> Known:

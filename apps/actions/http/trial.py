@@ -15,7 +15,6 @@ from apps.core.due import is_postgresql
 from apps.core.http import blocking
 from apps.core.http.messages import Failure, Kind, Response
 from apps.core.http.redaction import without
-from apps.core.vault import VaultError
 from apps.crm.models import Contact
 from apps.engine import calls
 from apps.engine.context import RunContext, Vanished
@@ -53,7 +52,7 @@ def try_out(
             answer = _answer(row, outcome) if row else _over_limit()
             with transaction.atomic():
                 outcome = outcome.then(context, answer)
-    except (LiquidError, Vanished, VaultError) as error:
+    except (LiquidError, Vanished) as error:
         outcome = Failed(_sentence(error))
     if isinstance(outcome, Call):
         # A run would ask again; a person can do so.

@@ -15,6 +15,7 @@ from apps.connectors.registry import register
 from apps.core.fields import Column, RowsField, TemplateField
 from apps.core.http.messages import Failure, Kind, Response
 from apps.core.models import Credential
+from apps.core.vault import VaultError
 
 # A lost answer of a request that may be repeated is asked for so often in all.
 TRIES = 3
@@ -201,7 +202,10 @@ class HttpApi(Action):
         return self.method not in ("POST", "PATCH") or self.safe_to_repeat
 
     def perform(self, run: Performing) -> Outcome:
-        secret = self._secret(run)
+        try:
+            secret = self._secret(run)
+        except VaultError as error:
+            return Failed(str(error))
         parts = building.build(
             run, self.method, self.url, self.headers, self.body_type, self.fields, self.body
         )

@@ -210,6 +210,12 @@ def test_the_first_json_answer_is_mapped_and_later_ones_are_read_by_it(server, p
     notes = Attempt.objects.filter(label="Ask").order_by("pk").values_list("note", flat=True)
     assert list(notes) == ["200 OK", "200 OK", "200 OK. JSON Structure Change Detected"]
 
+    server.says({"id": 4})  # the flag stays, but this one is as mapped
+    post(connector, {})
+    drain()
+    assert Attempt.objects.filter(label="Ask").latest("pk").note == "200 OK"
+
+    server.says({"id": 3, "extra": 5})
     first.remap()
     server.asked.clear()
     post(connector, {})
@@ -472,6 +478,14 @@ def test_a_deleted_credential_fails_the_action_with_its_name(server, post, drain
     drain()
     assert Attempt.objects.get().note == 'Credential "Old key" was deleted'
     assert not server.asked
+
+
+def test_a_credential_that_cannot_be_read_fails_the_action_in_a_sentence(server, happen, told):
+    made = CredentialFactory()
+    type(made).objects.update(key_version=9)
+    run = happen([ask(server, credential=made)])
+    note = "The key of version 9 is missing: restore it from your backup."
+    assert (told(run, "http_api").note, server.asked) == (note, [])
 
 
 # --- alerts ---------------------------------------------------------------------------------------
