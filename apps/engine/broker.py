@@ -23,6 +23,8 @@ logger = logging.getLogger(__name__)
 # After a drain found nothing although a row looked due (an earlier message to the same address is
 # under way, another host was faster), the next one is not handed out for this long.
 BARREN_PAUSE = 0.1
+# Seconds between two looks whether a drain has ended, while no more may start.
+BUSY_PAUSE = 0.02
 DRAIN = "drain"
 
 
@@ -73,6 +75,11 @@ class DueBroker(ORM):
     def _drain_when_due(self) -> list[tuple[Any, str]] | None:
         """Hand out a drain if a row is due and a drain may start, else wait: for the bell, for
         the next row, for a look around at the latest."""
+        if floor.drains.value >= settings.DRAINS:
+            # All hands are busy and look for themselves before they stop: each bell of a flood
+            # would only keep the clock busy, too.
+            self._rest(BUSY_PAUSE)
+            return None
         self._bell = listen()
         wait = LOOKS_EVERY.total_seconds()
         due_at = earliest_due()
@@ -80,15 +87,16 @@ class DueBroker(ORM):
             wait = min(wait, (due_at - clock.now()).total_seconds())
         if wait <= 0:
             wait = floor.barren_at.value + BARREN_PAUSE - monotonic()
-            if floor.drains.value >= settings.DRAINS:
-                # All hands are busy; they look for themselves before they stop.
-                wait = max(wait, SQLITE_LOOKS_EVERY)
-            elif wait <= 0:
+            if wait <= 0:
                 with floor.drains.get_lock():
                     floor.drains.value += 1
                 return [(DRAIN, self._drain)]
         self._wait(wait)
         return None
+
+    @staticmethod
+    def _rest(seconds: float) -> None:
+        sleep(seconds)
 
     def _wait(self, seconds: float) -> None:
         if self._bell is None:

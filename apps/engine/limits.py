@@ -29,6 +29,7 @@ class Slots:
         if self._used < limit:
             self._used += 1
             return None
-        counted = Call.objects.filter(at__gt=since).order_by("-at").values_list("at", flat=True)
-        oldest = counted[limit - 1 : limit].first()
-        return (oldest or clock.now()) + WINDOW
+        newest = Call.objects.filter(at__gt=since).order_by("-at").values_list("at", flat=True)
+        times = list(newest[:limit])
+        oldest = times[-1] if len(times) == limit else clock.now()
+        return oldest + WINDOW

@@ -10,7 +10,7 @@ from apps.actions.kinds.delay import Delay
 from apps.actions.kinds.stop import StopRun
 from apps.engine import broker as broker_module
 from apps.engine.agenda import earliest_due
-from apps.engine.broker import DRAIN, DueBroker
+from apps.engine.broker import BUSY_PAUSE, DRAIN, DueBroker
 from apps.engine.drain import drain as drain_task
 from apps.engine.drain import floor
 from apps.messaging.models import Message
@@ -26,6 +26,7 @@ def broker(monkeypatch):
     clock = DueBroker("switchboard")
     monkeypatch.setattr(broker_module, "listen", lambda: None)
     monkeypatch.setattr(clock, "_wait", waits.append)
+    monkeypatch.setattr(clock, "_rest", waits.append)
     clock.waits = waits
     yield clock
     floor.reset()
@@ -52,7 +53,7 @@ def test_no_more_drains_than_allowed(broker, post):
     post(published([(StopRun, {})]), {})
     assert broker.dequeue()
     assert broker.dequeue() is None
-    assert broker.waits[-1] >= 0.05
+    assert broker.waits[-1] == BUSY_PAUSE
 
 
 def test_a_delay_is_waited_for_to_the_moment(broker, post, clock, drain):

@@ -158,6 +158,9 @@ def test_the_eleventh_call_in_a_minute_is_over_the_limit(server, post, drain, cl
     assert len(server.asked) == 10
     notes = list(Attempt.objects.filter(result="failed").values_list("note", flat=True))
     assert notes == ["Rate Limit Exceeded"] * 2
+    post(connector, {"n": 13})
+    drain()
+    assert Attempt.objects.filter(note="Rate Limit Exceeded").count() == 3
     clock.tick(seconds=61)
     post(connector, {"n": 99})
     drain()
