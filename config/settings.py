@@ -8,7 +8,7 @@ from csp.constants import NONE, SELF
 from django.core.exceptions import ImproperlyConfigured
 
 from apps.core.http.guard import AllowList
-from config import env, keys, shell
+from config import env, keys, mail, shell
 
 ROOT = Path(__file__).resolve().parent.parent
 DATA_DIR = keys.data_dir()
@@ -158,6 +158,14 @@ if HTTP_PROXY and not (
 HTTP_CA_FILE = env.text("SWITCHBOARD_HTTP_CA_FILE")
 if HTTP_CA_FILE and not Path(HTTP_CA_FILE).is_file():
     raise ImproperlyConfigured(f"SWITCHBOARD_HTTP_CA_FILE: there is no file {HTTP_CA_FILE}.")
+
+# --- Mail from the system itself (alerts) -------------------------------------------------------
+_mail = mail.read(env.text("SWITCHBOARD_EMAIL_URL"))
+EMAIL_HOST, EMAIL_PORT = _mail.host, _mail.port
+EMAIL_HOST_USER, EMAIL_HOST_PASSWORD = _mail.user, _mail.password
+EMAIL_USE_SSL, EMAIL_USE_TLS = _mail.tls_from_the_start, _mail.starttls
+EMAIL_TIMEOUT = 30
+DEFAULT_FROM_EMAIL = env.text("SWITCHBOARD_EMAIL_FROM") or f"switchboard@{_public.hostname}"
 
 # --- Background work ---------------------------------------------------------------------------
 DRAINS = env.number("SWITCHBOARD_DRAINS", 1 if "sqlite" in _database else 2)

@@ -7,6 +7,7 @@ from typing import Any
 from django.conf import settings
 from django.db.models import QuerySet
 
+from apps.builder.http_api.views import structure_changes
 from apps.builder.links import kind_url
 from apps.connectors import registry
 from apps.connectors.models import Action, Connector, Revision
@@ -34,6 +35,8 @@ class Card:
     enabled: bool
     edit_url: str
     problems: list[str]
+    # Worth a look, but nothing that keeps the draft from being published.
+    notices: list[str]
 
 
 @dataclass
@@ -52,18 +55,24 @@ def state_of(connector: Connector, changed: bool) -> str:
 
 
 def step_cards(connector: Connector, problems: list[Problem]) -> list[StepCard]:
-    by_action: dict[int, list[str]] = {}
-    for problem in problems:
-        if problem.action_id is not None:
-            by_action.setdefault(problem.action_id, []).append(problem.text)
+    by_action, noticed = _texts(problems), _texts(structure_changes(connector))
     steps = {step.pk: StepCard(step.pk, step.name) for step in connector.steps.all()}
     for action in Action.objects.filter(step__connector=connector):
         if action.step_id in steps:
-            steps[action.step_id].cards.append(_card(action, by_action.get(action.pk, [])))
+            steps[action.step_id].cards.append(
+                _card(action, by_action.get(action.pk, []), noticed.get(action.pk, []))
+            )
     return list(steps.values())
 
 
-def _card(action: Action, problems: list[str]) -> Card:
+def _texts(problems: list[Problem]) -> dict[int | None, list[str]]:
+    by_action: dict[int | None, list[str]] = {}
+    for problem in problems:
+        by_action.setdefault(problem.action_id, []).append(problem.text)
+    return by_action
+
+
+def _card(action: Action, problems: list[str], notices: list[str]) -> Card:
     # An action of a kind that this installation lacks is listed, but has no form.
     kind = registry.kinds().get(action.kind, Action)
     title = kind.title or action.kind
@@ -76,6 +85,7 @@ def _card(action: Action, problems: list[str]) -> Card:
         enabled=action.enabled,
         edit_url=kind_url(kind, "change", action.pk) if kind is not Action else "",
         problems=problems,
+        notices=notices,
     )
 
 

@@ -1,5 +1,6 @@
 """The form of each kind of action, generated from what the kind declares."""
 
+from collections.abc import Callable
 from typing import Any
 
 from django.contrib import admin, messages
@@ -9,6 +10,7 @@ from django.urls import reverse
 from unfold.admin import ModelAdmin, TabularInline
 from unfold.widgets import UnfoldAdminExpandableTextareaWidget
 
+from apps.builder.given import http_attributes, http_samples
 from apps.builder.links import crumbs, flow_url, kind_url
 from apps.builder.palette import help_text
 from apps.builder.permissions import FlowPermissions
@@ -87,11 +89,19 @@ class KindAdmin(FlowPermissions, ModelAdmin):  # type: ignore[misc]
             "sample_event": event,
             "event_attributes": event_attributes(event),
             "contact_attributes": contact_attributes(),
+            "given_attributes": http_attributes(http_samples(step, action)),
+            **self.form_context(request, step, action),
             "show_save_and_add_another": False,
         }
         return super().changeform_view(
             request, object_id, form_url, {**context, **(extra_context or {})}
         )
+
+    def form_context(
+        self, request: HttpRequest, step: Step, action: Action | None
+    ) -> dict[str, Any]:
+        """What the template of a kind's own form needs besides."""
+        return {}
 
     def _step(self, request: HttpRequest) -> Step:
         """The step that a new action goes to; 404 when there is none."""
@@ -159,6 +169,21 @@ def _without_side_doors(field: Any) -> Any:
     return field
 
 
+# --- forms of their own ---
+
+_pages: dict[type[Action], type[KindAdmin]] = {}
+
+
+def page_of(kind: type[Action]) -> Callable[[type[KindAdmin]], type[KindAdmin]]:
+    """Class decorator: the form of `kind` is this one."""
+
+    def register(page: type[KindAdmin]) -> type[KindAdmin]:
+        _pages[kind] = page
+        return page
+
+    return register
+
+
 # --- generating ---------------------------------------------------------------------------------
 
 
@@ -177,7 +202,7 @@ def admin_class(kind: type[Action], site: admin.AdminSite) -> type[KindAdmin]:
             for field, (other, values) in _shows_when(kind).items()
         },
     }
-    return type(f"{kind.__name__}Admin", (KindAdmin,), declared)
+    return type(f"{kind.__name__}Admin", (_pages.get(kind, KindAdmin),), declared)
 
 
 def _shows_when(kind: type[Action]) -> dict[str, tuple[str, list[str]]]:

@@ -6,6 +6,8 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from django.db.models import QuerySet
+
 from apps.core.liquid import as_text
 from apps.crm import models as crm
 from apps.crm.models import Contact
@@ -24,10 +26,26 @@ class Attribute:
     sample: str
 
 
+def _readable(connector_id: int) -> "QuerySet[Event]":
+    events = Event.objects.filter(connector=connector_id).exclude(state=Event.State.REJECTED)
+    return events.order_by("-pk")
+
+
 def newest_event(connector_id: int) -> Event | None:
     """The newest event or sample that could be read."""
-    readable = Event.objects.filter(connector=connector_id).exclude(state=Event.State.REJECTED)
-    return readable.order_by("-pk").first()
+    return _readable(connector_id).first()
+
+
+def newest_events(connector_id: int) -> list[Event]:
+    """Those to choose from, without their bodies."""
+    return list(_readable(connector_id).defer("body")[:10])
+
+
+def find_event(connector_id: int, number: str) -> Event | None:
+    """The connector's event of that number; the newest one when there is none."""
+    chosen = int(number) if number.isdecimal() and len(number) < 19 else 0
+    found = _readable(connector_id).filter(pk=chosen).first() if chosen else None
+    return found or newest_event(connector_id)
 
 
 def event_attributes(event: Event | None) -> list[Attribute]:
@@ -35,7 +53,7 @@ def event_attributes(event: Event | None) -> list[Attribute]:
     if event is None:
         return []
     found: list[Attribute] = []
-    for path, value in _leaves("event", event_scope(event)["event"]):
+    for path, value in leaves("event", event_scope(event)["event"]):
         found.append(Attribute(path, as_text(value)[:200]))
         if len(found) == LIMIT:
             break
@@ -48,13 +66,14 @@ def contact_attributes() -> list[Attribute]:
     return [Attribute(path, "") for path in [*own, *made]]
 
 
-def _leaves(path: str, value: Any) -> Iterator[tuple[str, Any]]:
+def leaves(path: str, value: Any) -> Iterator[tuple[str, Any]]:
+    """The values inside of `value`, each with its Liquid path; the first three items of lists."""
     if isinstance(value, Mapping) and value:
         for key, inner in value.items():
             step = f".{key}" if _NAME.fullmatch(key) else f"[{json.dumps(key)}]"
-            yield from _leaves(path + step, inner)
+            yield from leaves(path + step, inner)
     elif isinstance(value, list) and value:
         for place, inner in enumerate(value[:3]):
-            yield from _leaves(f"{path}[{place}]", inner)
+            yield from leaves(f"{path}[{place}]", inner)
     elif path != "event":
         yield path, value

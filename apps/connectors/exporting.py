@@ -18,7 +18,7 @@ def export(connector: Connector, revision: Revision | None = None) -> str:
     """The draft, or a revision, as text; the same content makes the same text."""
     document = completed(revision.document) if revision else freeze(connector)
     for step in document["steps"]:
-        step["actions"] = [_without_people(action) for action in step["actions"]]
+        step["actions"] = [_fit_to_leave(action) for action in step["actions"]]
     return pretty_json({**document, "settings": _settings(connector)}, sort_keys=True) + "\n"
 
 
@@ -33,12 +33,13 @@ def _settings(connector: Connector) -> Document:
     return {**{name: getattr(connector, name) for name in SETTINGS}, "credential": named}
 
 
-def _without_people(frozen: Document) -> Document:
-    """A user is found by the login alone."""
+def _fit_to_leave(frozen: Document) -> Document:
+    """Without secrets and without ids of people: a user is found by the login alone."""
     kind = registry.kinds().get(frozen["kind"])
     if kind is None:
         return frozen
     cleaned = _without_ids(frozen, own_fields(kind))
+    cleaned["config"] = kind.exported(frozen["config"])
     if kind.row_sets:
         cleaned["rows"] = {
             name: [_without_ids(row, row_fields(row_model(kind, name))) for row in rows]

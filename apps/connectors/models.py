@@ -2,8 +2,9 @@
 
 import secrets
 import uuid
+from collections.abc import Callable, Hashable
 from datetime import datetime
-from typing import TYPE_CHECKING, Any, ClassVar, Protocol
+from typing import TYPE_CHECKING, Any, ClassVar, Protocol, TypeVar
 
 from django.conf import settings
 from django.core.exceptions import ValidationError
@@ -19,10 +20,13 @@ from apps.crm.services import MAPPABLE
 
 if TYPE_CHECKING:
     from apps.connectors.frozen import FrozenRow
-    from apps.connectors.outcomes import Outcome
+    from apps.connectors.outcomes import Failed, Outcome
     from apps.crm.models import Contact
     from apps.messaging.models import Channel
     from apps.messaging.outbox import Queued
+
+
+Shared = TypeVar("Shared")
 
 
 def new_token() -> str:
@@ -289,6 +293,9 @@ class Performing(Protocol):
 
     def rows(self, action: "Action", name: str) -> "list[FrozenRow]": ...
 
+    def once(self, key: Hashable, make: Callable[[], Shared]) -> Shared:
+        """What `make` gives, made once and then shared by all runs that are performed together."""
+
     def send(self, channel: "Channel", recipients: list[str], text: str) -> "list[Queued]":
         """Queue a message through the one gate; see messaging.outbox.queue."""
 
@@ -389,10 +396,18 @@ class Action(WhatOnError):
         """What keeps the draft from being published, in sentences; survives an empty instance."""
         return [] if self.slug else [f'This installation has no action kind "{self.kind}".']
 
+    @classmethod
+    def exported(cls, config: dict[str, Any]) -> dict[str, Any]:
+        """The frozen columns as they may leave the installation: without secrets."""
+        return config
+
     def touches_shared(self) -> bool:
         """Whether performing writes rows that runs of other contacts write too (counters, tags
         made on the fly …): then the turn takes a lock, or grouped commits would deadlock."""
         return False
+
+    def gave_up(self, run: Performing, failed: "Failed") -> None:
+        """It has failed and is not retried (any more): a last word, such as an alert."""
 
     def perform(self, run: Performing) -> "Outcome":
         """Do it. Writes a handful of rows through services; reads references through `run`."""

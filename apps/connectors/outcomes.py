@@ -82,7 +82,8 @@ class Call:
     action is performed anew: when a request of it may have left, it is made again only if
     `repeatable`, else `then` gets a Failure that was `sent`. `shown` is the request as people may
     see it, without secrets. `waits`: over the account's limit it waits for a free slot, else
-    `then` gets a Failure of the kind LIMITED.
+    `then` gets a Failure of the kind LIMITED. `secrets`: texts that are taken out of the answer
+    before anybody sees it, since a server may echo what it was sent.
     """
 
     request: Request
@@ -91,6 +92,7 @@ class Call:
     part: str = ""
     repeatable: bool = False
     waits: bool = False
+    secrets: tuple[str, ...] = ()
 
 
 # What the timeline tells; a call is told with what its answer came to.

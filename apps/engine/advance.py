@@ -191,6 +191,8 @@ def take_effect(outcome: Ended | Retry, item: Item, context: RunContext, story: 
     else:
         run.tries = 0
         following = run.position + 1
+    if isinstance(outcome, Failed) and item.action is not None:
+        item.action.gave_up(context, outcome)
     if isinstance(outcome, Done | Failed) and outcome.contact is not KEEP:
         context.set_contact(outcome.contact)
     match outcome:

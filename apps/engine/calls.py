@@ -11,8 +11,9 @@ from uuid import UUID, uuid5
 
 from apps.connectors import outcomes
 from apps.core import clock
-from apps.core.http.messages import Failure, Response
+from apps.core.http.messages import Failure, Request, Response
 from apps.core.http.pool import Pool
+from apps.core.http.redaction import MASK, without
 from apps.engine.breaker import Breaker
 from apps.engine.models import Call, Event, Run
 
@@ -62,6 +63,14 @@ def intent(run: Run, action_uid: UUID, outcome: outcomes.Call) -> Call:
     )
 
 
+def keyed(request: Request, row: Call) -> Request:
+    """The request as it leaves: with the key by which a server can tell a repetition."""
+    if any(name.lower() == "idempotency-key" for name, _ in request.headers):
+        return request
+    key = ("Idempotency-Key", row.idempotency_key)
+    return replace(request, headers=(*request.headers, key))
+
+
 def settle(row: Call, answer: Answer) -> None:
     """Set what became of it, as people may see it."""
     row.took_us = answer.took_us
@@ -75,7 +84,7 @@ def settle(row: Call, answer: Answer) -> None:
         "status": answer.status,
         "reason": answer.reason,
         "headers": [
-            [name, "•••" if name.lower() in _SECRET_HEADERS else value]
+            [name, MASK if name.lower() in _SECRET_HEADERS else value]
             for name, value in answer.headers
         ],
         "body": text if len(text) <= BODY_KEPT else text[:BODY_KEPT] + "… (cut)",
@@ -111,11 +120,7 @@ class Exchange:
         for flight in flights:
             self._flights[flight.row.pk] = flight
             self._by_connector[flight.run.connector_id] += 1
-            request = flight.outcome.request
-            if not any(name.lower() == "idempotency-key" for name, _ in request.headers):
-                key = ("Idempotency-Key", flight.row.idempotency_key)
-                request = replace(request, headers=(*request.headers, key))
-            self.pool.start(flight.row.pk, request)
+            self.pool.start(flight.row.pk, keyed(flight.outcome.request, flight.row))
 
     def wait(self, seconds: float, wake: Iterable[int] = ()) -> None:
         """Until a call has ended or a descriptor of `wake` can be read, at most so long."""
@@ -128,7 +133,7 @@ class Exchange:
         for key, answer in results:
             flight = self._flights.pop(key)
             self._by_connector[flight.run.connector_id] -= 1
-            flight.answer = answer
+            flight.answer = without(flight.outcome.secrets, answer)
             self.breaker.saw(flight.host, answer)
             ended.append(flight)
         return ended

@@ -1,14 +1,13 @@
 """What a kind sees of the run that it performs in (the `Performing` of connectors)."""
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping
 from datetime import date, datetime
 from typing import Any
 
-from django.db import models
 from django.utils import timezone
 
 from apps.connectors.frozen import FrozenRow, frozen_ref, frozen_rows
-from apps.connectors.models import Action
+from apps.connectors.models import Action, Shared
 from apps.core import clock, liquid
 from apps.crm import attributes
 from apps.crm.models import Contact
@@ -104,7 +103,7 @@ class RunContext:
         event: Event,
         plan: Plan,
         contact: Contact | None,
-        refs: dict[tuple[type[models.Model], int], models.Model | None],
+        refs: dict[Any, Any],
         book: AttributeBook | None = None,
     ) -> None:
         self.run = run
@@ -185,6 +184,14 @@ class RunContext:
 
     def rows(self, action: Action, name: str) -> list[FrozenRow]:
         return frozen_rows(action, name)
+
+    def once(self, key: Hashable, make: Callable[[], Shared]) -> Shared:
+        # Beside the rows that `ref` read: no key of theirs is of this form.
+        place = ("once", key)
+        if place not in self._refs:
+            self._refs[place] = make()
+        made: Shared = self._refs[place]
+        return made
 
     def send(self, channel: Channel, recipients: list[str], text: str) -> list[Queued]:
         return outbox.queue(

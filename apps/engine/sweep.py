@@ -18,6 +18,11 @@ logger = logging.getLogger(__name__)
 
 LANES: tuple[type[Due], ...] = (Run, Message)
 FAILURES_KEPT = timedelta(days=30)
+EVERY_MINUTE = {
+    "sweep": "apps.engine.sweep.sweep",
+    # By itself: it may have hundreds of thousands of rows to drop, and leases can't wait for that.
+    "prune calls": "apps.engine.call_log.prune",
+}
 
 
 def sweep() -> dict[str, int]:
@@ -46,13 +51,15 @@ def release_leases_of_the_dead() -> int:
 
 
 def ensure_schedule() -> None:
-    """The sweep is a Django-Q schedule: make it once, correct it if somebody changed it."""
-    Schedule.objects.update_or_create(
-        name="sweep",
-        defaults={
-            "func": "apps.engine.sweep.sweep",
-            "schedule_type": Schedule.MINUTES,
-            "minutes": 1,
-            "repeats": -1,
-        },
-    )
+    """What is done every minute are Django-Q schedules: make them once, correct them if somebody
+    changed them."""
+    for name, func in EVERY_MINUTE.items():
+        Schedule.objects.update_or_create(
+            name=name,
+            defaults={
+                "func": func,
+                "schedule_type": Schedule.MINUTES,
+                "minutes": 1,
+                "repeats": -1,
+            },
+        )

@@ -18,7 +18,9 @@ function insert(path) {
     said.textContent = navigator.clipboard ? `{{ ${path} }} was copied.` : "Click into a field first.";
     return;
   }
-  const text = takesPath(last) ? path : `{{ ${path} }}`;
+  // In a JSON body, double quotes would end the text around the attribute.
+  const spelled = last.name === "body" ? path.replaceAll('"', "'") : path;
+  const text = takesPath(last) ? path : `{{ ${spelled} }}`;
   last.focus();
   last.setRangeText(text, last.selectionStart, last.selectionEnd, "end");
   last.dispatchEvent(new Event("input", { bubbles: true }));

@@ -1,12 +1,17 @@
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
 from django.db import OperationalError
+from django.utils.module_loading import import_string
+from django_q.models import OrmQ
 
+from apps.core.http.guard import AllowList
 from apps.engine import turn
 from apps.engine.models import Attempt, Run
 from tests.factories import published
+from tests.mailboxes import Mailbox, receiving
+from tests.servers import Server, serving
 
 
 @pytest.fixture
@@ -46,3 +51,37 @@ def lost_turn(monkeypatch) -> list[bool]:
 
     monkeypatch.setattr(turn, "_write", lose_once)
     return lost
+
+
+@pytest.fixture
+def server(settings) -> Iterator[Server]:
+    """A server on loopback, which may be called as often as a test likes."""
+    settings.HTTP_ALLOW = AllowList.read(["127.0.0.1"])
+    settings.HTTP_PER_MINUTE = 0
+    with serving() as made:
+        yield made
+
+
+@pytest.fixture
+def smtp(settings) -> Iterator[Mailbox]:
+    """A real mail server that keeps what it gets."""
+    with receiving() as made:
+        settings.EMAIL_BACKEND = "django.core.mail.backends.smtp.EmailBackend"
+        settings.EMAIL_HOST, settings.EMAIL_PORT = "127.0.0.1", made.port
+        yield made
+
+
+@pytest.fixture
+def run_tasks() -> Callable[[], int]:
+    """Do what is queued for Django-Q, as its workers would; returns how many tasks there were."""
+
+    def work() -> int:
+        queued = list(OrmQ.objects.order_by("pk"))
+        for row in queued:
+            row.delete()
+            task = row.task
+            func = import_string(task["func"]) if isinstance(task["func"], str) else task["func"]
+            func(*task["args"], **task["kwargs"])
+        return len(queued)
+
+    return work

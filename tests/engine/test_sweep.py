@@ -108,9 +108,13 @@ def test_dedupe_keys_are_forgotten_after_their_time(clock):
     assert DedupeKey.objects.get().key == "1"
 
 
-def test_the_schedule_is_made_once():
+def test_the_schedules_are_made_once():
     from django_q.models import Schedule
 
     ensure_schedule()
     ensure_schedule()
-    assert Schedule.objects.get().func == "apps.engine.sweep.sweep"
+    assert set(Schedule.objects.values_list("func", flat=True)) == {
+        "apps.engine.sweep.sweep",
+        "apps.engine.call_log.prune",
+    }
+    assert Schedule.objects.count() == 2

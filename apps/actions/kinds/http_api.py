@@ -1,11 +1,13 @@
 """Notification: ask any HTTP API, and use its answer in further steps."""
 
-import json
 from functools import partial
 from typing import Any
 
+from django.conf import settings
+from django.core.exceptions import ValidationError
 from django.db import models
 
+from apps.actions.http import alerts, answers, checks, mapping, masking
 from apps.actions.http import request as building
 from apps.connectors.models import Action, Performing
 from apps.connectors.outcomes import Call, Done, Failed, Outcome
@@ -13,12 +15,16 @@ from apps.connectors.registry import register
 from apps.core.fields import Column, RowsField, TemplateField
 from apps.core.http.messages import Failure, Kind, Response
 from apps.core.models import Credential
+from apps.core.vault import VaultError
 
 # A lost answer of a request that may be repeated is asked for so often in all.
 TRIES = 3
-NOT_JSON = "Response Mapping Not Done, Only JSON can be mapped as Response"
 NAMED = [
     Column("name", "Key", placeholder="X-Shop"),
+    Column("value", "Value", attributes=True, required=False),
+]
+FIELDS = [
+    Column("name", "Key", placeholder="order"),
     Column("value", "Value", attributes=True, required=False),
 ]
 
@@ -29,19 +35,19 @@ class HttpApi(Action):
 
     slug, title, category, icon = "http_api", "HTTP API", "Notification", "api"
     gives = "http"
-    writes = False
     editor = [
         "method",
         "url",
-        "credential",
-        "credential_as",
-        "credential_name",
         "headers",
         "body_type",
         "fields",
         "body",
+        "credential",
+        "credential_as",
+        "credential_name",
         "safe_to_repeat",
         "over_limit",
+        "alert_emails",
     ]
     shows_when = {
         "credential_name": ("credential_as", ["header", "query"]),
@@ -60,7 +66,7 @@ class HttpApi(Action):
         OPTIONS = "OPTIONS", "OPTIONS"
 
     class BodyType(models.TextChoices):
-        NONE = "none", "No body"
+        NONE = "none", "None"
         QUERY = "query", "Query String"
         JSON = "json", "JSON"
         RAW = "raw", "Row"
@@ -78,34 +84,117 @@ class HttpApi(Action):
         WAIT = "wait", "Wait for the next free slot"
 
     method = models.CharField(max_length=7, choices=Method, default=Method.POST)
-    url = TemplateField("URL")
+    url = TemplateField(
+        "URL",
+        help_text="The API's endpoint, such as https://api.shop.example/contacts. Attributes may "
+        "stand in it.",
+    )
+    headers = RowsField(
+        "header",
+        columns=NAMED,
+        add_label="Add Header",
+        help_text="What the API's documentation asks for. Keys and passwords belong into a "
+        "credential, not here.",
+    )
+    body_type = models.CharField(
+        "body",
+        max_length=9,
+        choices=BodyType,
+        default=BodyType.NONE,
+        help_text="Query String: key and value pairs, in the URL for GET and HEAD. Row: any kind "
+        "of contents, exactly as you write it.",
+    )
+    fields = RowsField("body fields", columns=FIELDS, add_label="Add field")
+    # JSON with attributes is checked leaf by leaf, so this is no TemplateField.
+    body = models.TextField(
+        "content",
+        blank=True,
+        help_text='In JSON, attributes stand in quotes: {"id": "{{ event.order.id }}"}. One that '
+        "is the whole value keeps its type.",
+    )
     credential = models.ForeignKey(
-        Credential, null=True, blank=True, on_delete=models.RESTRICT, related_name="+"
+        Credential,
+        null=True,
+        blank=True,
+        on_delete=models.RESTRICT,
+        related_name="+",
+        help_text="The key, token or password that the API wants. Its value is never shown, not "
+        "in logs either.",
     )
     credential_as = models.CharField(
-        "send it as", max_length=6, choices=As, default=As.BEARER, blank=True
+        "send the credential as", max_length=6, choices=As, default=As.BEARER
     )
-    credential_name = models.CharField("header or parameter", max_length=100, blank=True)
-    headers = RowsField("header", columns=NAMED, add_label="Add Header")
-    body_type = models.CharField("body", max_length=9, choices=BodyType, default=BodyType.NONE)
-    fields = RowsField(columns=NAMED, add_label="Add field")
-    body = TemplateField("content", blank=True)
-    safe_to_repeat = models.BooleanField(default=False)
-    over_limit = models.CharField(max_length=4, choices=OverLimit, default=OverLimit.FAIL)
+    credential_name = models.CharField(
+        "name of the header or parameter",
+        max_length=100,
+        blank=True,
+        help_text="For example X-Api-Key.",
+    )
+    safe_to_repeat = models.BooleanField(
+        default=False,
+        help_text="When an answer is lost, nobody knows whether the API did what was asked. Tick "
+        "this if asking twice does no harm: then it is asked again, with the same "
+        "Idempotency-Key. Otherwise it ends as outcome unknown and is never repeated.",
+    )
+    over_limit = models.CharField(
+        "over the rate limit",
+        max_length=4,
+        choices=OverLimit,
+        default=OverLimit.FAIL,
+        help_text="All HTTP API actions and tests share the account's requests per minute.",
+    )
+    alert_emails = models.CharField(
+        "alert email",
+        max_length=2_600,
+        blank=True,
+        help_text="Who gets a mail when a request has failed: up to 10 addresses, separated by "
+        "commas. At most one mail an hour.",
+    )
 
     def summary(self) -> str:
-        return f"{self.method} {self.url}" if self.url else ""
+        return f"{self.method} {masking.without_literals(self.url)}" if self.url else ""
+
+    def clean(self) -> None:
+        errors = {
+            "body": checks.body_error(self.body_type, self.body),
+            "alert_emails": checks.addresses_error(self.alert_emails),
+        }
+        found = {name: error for name, error in errors.items() if error}
+        if found:
+            raise ValidationError(found)
 
     def problems(self) -> list[str]:
-        found = [] if self.url.strip() else ["Fill in the URL."]
-        if self.body_type == self.BodyType.JSON:
-            error = building.json_error(self.body)
-            found += [error] if error else []
-        return found
+        secret = self.credential
+        named = {
+            "basic": "Authorization",
+            "bearer": "Authorization",
+            "header": self.credential_name,
+        }
+        error = checks.body_error(self.body_type, self.body)
+        in_url = self.body_type == self.BodyType.QUERY and self.method in building.QUERY_IN_URL
+        return [
+            *checks.url_problems(self.url),
+            *checks.header_problems(
+                self.headers, named.get(self.credential_as, "") if secret else ""
+            ),
+            *checks.parameter_problems(self.fields if in_url else []),
+            *([error] if error else []),
+            *checks.credential_problems(
+                self.credential_as, self.credential_name, secret.username if secret else None
+            ),
+        ]
+
+    @classmethod
+    def exported(cls, config: dict[str, Any]) -> dict[str, Any]:
+        """A draft may hold what publishing refuses: secrets that stand there themselves."""
+        return {
+            **config,
+            "url": masking.without_literals(config["url"]),
+            "headers": masking.rows_without_literals(config["headers"]),
+            "fields": masking.rows_without_literals(config["fields"]),
+        }
 
     def touches_shared(self) -> bool:
-        from django.conf import settings
-
         return bool(settings.HTTP_PER_MINUTE)
 
     @property
@@ -113,11 +202,18 @@ class HttpApi(Action):
         return self.method not in ("POST", "PATCH") or self.safe_to_repeat
 
     def perform(self, run: Performing) -> Outcome:
-        secret = self._secret(run)
+        try:
+            secret = self._secret(run)
+        except VaultError as error:
+            return Failed(str(error))
         parts = building.build(
             run, self.method, self.url, self.headers, self.body_type, self.fields, self.body
         )
         return self._call(parts, secret, 1)
+
+    def gave_up(self, run: Performing, failed: Failed) -> None:
+        if self.alert_emails:
+            alerts.tell(run, self, checks.addresses(self.alert_emails), failed.note)
 
     def _call(self, parts: building.Parts, secret: building.Secret | None, tries: int) -> Call:
         return Call(
@@ -126,14 +222,18 @@ class HttpApi(Action):
             shown=parts.shown(secret),
             repeatable=self.repeatable,
             waits=self.over_limit == self.OverLimit.WAIT,
+            secrets=parts.secrets(secret),
         )
 
     def _secret(self, run: Performing) -> building.Secret | None:
         credential = run.ref(self, "credential")
         if credential is None:
             return None
-        return building.Secret.of(
-            self.credential_as, self.credential_name, credential.username, credential.reveal()
+        place, name = self.credential_as, self.credential_name
+        # Decrypted once for all the runs that are performed together.
+        return run.once(
+            ("http secret", credential.pk, place, name),
+            lambda: building.Secret.of(place, name, credential.username, credential.reveal()),
         )
 
     def _answered(
@@ -145,7 +245,7 @@ class HttpApi(Action):
         tries: int,
     ) -> Outcome:
         if isinstance(answer, Response):
-            return self._read(answer)
+            return self._read(run, answer)
         if answer.kind == Kind.LIMITED or not answer.sent:
             return Failed(answer.reason)
         if not self.repeatable:
@@ -154,16 +254,22 @@ class HttpApi(Action):
             return self._call(parts, secret, tries + 1)
         return Failed(answer.reason)
 
-    def _read(self, answer: Response) -> Outcome:
-        values: dict[str, Any] = {"status": answer.status}
-        note = f"{answer.status} {answer.reason}".strip()
+    def _read(self, run: Performing, answer: Response) -> Outcome:
+        line = answers.status_line(answer)
+        found: dict[str, Any] | None = None
         try:
-            found = json.loads(answer.body)
-        except ValueError:
-            values["body"] = answer.body.decode("utf-8", "replace")
-            note = f"{note}. {NOT_JSON}"
+            found = answers.read(answer.body)
+        except answers.NotJson:
+            values: dict[str, Any] = {"status": answer.status, "body": answers.text(answer.body)}
         else:
-            values.update(found if isinstance(found, dict) else {"items": found})
+            values = answers.values(answer.status, found)
         if answer.status >= 400:
-            return Failed(f"The server answered {note}", values)
-        return Done(note, values)
+            wait = answers.retry_after(answer, run.now)
+            return Failed(f"The server answered {line}", values, retry_after=wait)
+        if found is None:
+            bodiless = self.method == "HEAD" or answer.status in answers.WITHOUT_BODY
+            return Done(line if bodiless else f"{line}. {answers.NOT_JSON}", values)
+        mapped, changed = mapping.read(run, self.uid, found)
+        if not changed:
+            return Done(line, values)
+        return Done(f"{line}. {mapping.CHANGED}", answers.values(answer.status, mapped))
