@@ -21,8 +21,15 @@ TABLES = ("engine_run", "engine_event", "engine_attempt", "engine_call", "engine
 BUFFERS = "SELECT blks_hit + blks_read FROM pg_stat_database WHERE datname = current_database()"
 
 
+class _Server(ThreadingHTTPServer):
+    daemon_threads = True
+    request_queue_size = 512  # a few hundred calls begin in the same moment
+
+
 class _Echo(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
+    wbufsize = -1  # headers and body leave together
+    disable_nagle_algorithm = True
 
     def do_POST(self) -> None:
         self.rfile.read(int(self.headers["Content-Length"]))
@@ -38,8 +45,7 @@ class _Echo(BaseHTTPRequestHandler):
 
 def main(server: str) -> None:
     finished, asleep = of(1_000_000), of(100_000)
-    echo = ThreadingHTTPServer(("127.0.0.1", 0), _Echo)
-    echo.daemon_threads = True
+    echo = _Server(("127.0.0.1", 0), _Echo)
     threading.Thread(target=echo.serve_forever, daemon=True).start()
     os.environ["ECHO_URL"] = f"http://127.0.0.1:{echo.server_address[1]}"
     os.environ["PYTHONPATH"] = str(ROOT)
