@@ -12,7 +12,12 @@ from unfold.widgets import UnfoldAdminExpandableTextareaWidget
 from apps.builder.links import crumbs, flow_url, kind_url
 from apps.builder.palette import help_text
 from apps.builder.permissions import FlowPermissions
-from apps.builder.samples import contact_attributes, event_attributes, newest_event
+from apps.builder.samples import (
+    contact_attributes,
+    earlier_values,
+    event_attributes,
+    newest_event,
+)
 from apps.connectors import draft, registry
 from apps.connectors.frozen import own_fields, row_fields, row_model
 from apps.connectors.models import Action, Step
@@ -84,6 +89,7 @@ class KindAdmin(FlowPermissions, ModelAdmin):  # type: ignore[misc]
             "sample_event": event,
             "event_attributes": event_attributes(event),
             "contact_attributes": contact_attributes(),
+            "earlier_values": earlier_values(step, action),
             "show_save_and_add_another": False,
         }
         return super().changeform_view(
