@@ -5,17 +5,22 @@ import os
 from typing import Any
 
 from apps.core.processes import die_with_parent
+from config import logs
+from config.worker import Worker
 
 _embedded = not os.environ.get("DATABASE_URL", "").startswith("postgres")
 
 wsgi_app = "config.wsgi"
-worker_class = "gthread"
+worker_class = Worker
 # Loaded once, before the workers are forked, so that they share its memory (see when_ready).
 preload_app = True
 # SQLite has one writer: a second process would only wait for it.
 workers = int(os.environ.get("SWITCHBOARD_WEB_PROCESSES") or (1 if _embedded else 2))
 threads = int(os.environ.get("SWITCHBOARD_WEB_THREADS") or 8)
-loglevel = "warning"
+loglevel = os.environ.get("SWITCHBOARD_LOG_LEVEL", "warning").lower()
+logconfig_dict = logs.configuration(loglevel.upper())
+# Callers name no part of the address in headers (SCRIPT_NAME, PATH_INFO), proxied or not.
+forwarder_headers = ""
 graceful_timeout = 10
 # A caller's address in the access log, but never the path: a webhook's token is in it.
 accesslog = None

@@ -8,7 +8,7 @@ from csp.constants import NONE, SELF
 from django.core.exceptions import ImproperlyConfigured
 
 from apps.core.http.guard import AllowList
-from config import env, keys, mail, shell
+from config import env, keys, logs, mail, shell
 
 ROOT = Path(__file__).resolve().parent.parent
 DATA_DIR = keys.data_dir()
@@ -230,18 +230,4 @@ REST_FRAMEWORK = {
 }
 
 # --- Logs --------------------------------------------------------------------------------------
-LOGGING = {
-    "version": 1,
-    "disable_existing_loggers": False,
-    "formatters": {
-        "line": {
-            "()": "config.logs.LineFormatter",
-            "fmt": "%(asctime)s %(levelname)s %(name)s: %(message)s",
-        }
-    },
-    "handlers": {"console": {"class": "logging.StreamHandler", "formatter": "line"}},
-    "root": {
-        "handlers": ["console"],
-        "level": env.text("SWITCHBOARD_LOG_LEVEL", "WARNING"),
-    },
-}
+LOGGING = logs.configuration(env.text("SWITCHBOARD_LOG_LEVEL", "WARNING"))

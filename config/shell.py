@@ -96,6 +96,7 @@ MENU = [
         "items": [
             _list("Contacts", "contacts", "crm", "contact", "Who the events are about."),
             _list("Tags", "sell", "crm", "tag", "Words that mark contacts."),
+            _list("Categories", "category", "crm", "category", "Groups that contacts are in."),
             _list("Attributes", "list_alt", "crm", "attribute", "Fields of contacts of your own."),
         ],
     },

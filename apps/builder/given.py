@@ -28,10 +28,12 @@ def _stands_before(action: Action, step: Step, other: Action | None) -> bool:
 
 
 def http_attributes(samples: dict[str, dict[str, Any]]) -> list[Attribute]:
-    """Every value in them that a path reaches; at most LIMIT."""
+    """Every value in them that a path reaches, but for the status, which stands among what all
+    kinds give; at most LIMIT."""
     found = [
         Attribute(path, as_text(value)[:200])
         for key, values in samples.items()
         for path, value in leaves(f"http.{key}", values)
+        if path != f"http.{key}.status"
     ]
     return found[:LIMIT]

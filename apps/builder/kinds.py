@@ -14,7 +14,12 @@ from apps.builder.given import http_attributes, http_samples
 from apps.builder.links import crumbs, flow_url, kind_url
 from apps.builder.palette import help_text
 from apps.builder.permissions import FlowPermissions
-from apps.builder.samples import contact_attributes, event_attributes, newest_event
+from apps.builder.samples import (
+    contact_attributes,
+    earlier_values,
+    event_attributes,
+    newest_event,
+)
 from apps.connectors import draft, registry
 from apps.connectors.frozen import own_fields, row_fields, row_model
 from apps.connectors.models import Action, Step
@@ -91,6 +96,7 @@ class KindAdmin(FlowPermissions, ModelAdmin):  # type: ignore[misc]
             "contact_attributes": contact_attributes(),
             "given_attributes": http_attributes(http_samples(step, action)),
             **self.form_context(request, step, action),
+            "earlier_values": earlier_values(step, action),
             "show_save_and_add_another": False,
         }
         return super().changeform_view(

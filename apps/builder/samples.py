@@ -1,26 +1,25 @@
 """The attributes that an operator can put into a text, with values from the newest event."""
 
-import json
-import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from django.db.models import QuerySet
 
-from apps.core.liquid import as_text
+from apps.connectors import registry
+from apps.connectors.models import Action, Step
+from apps.core import liquid
 from apps.crm import models as crm
 from apps.crm.models import Contact
 from apps.engine.context import contact_scope, event_scope
 from apps.engine.models import Event
 
 LIMIT = 200
-_NAME = re.compile(r"[A-Za-z_][\w-]*")
 
 
 @dataclass(frozen=True)
 class Attribute:
-    """A Liquid path and what it holds in the newest event."""
+    """A Liquid path with what it holds in the newest event, or else what it is."""
 
     path: str
     sample: str
@@ -54,24 +53,45 @@ def event_attributes(event: Event | None) -> list[Attribute]:
         return []
     found: list[Attribute] = []
     for path, value in leaves("event", event_scope(event)["event"]):
-        found.append(Attribute(path, as_text(value)[:200]))
+        found.append(Attribute(path, liquid.as_text(value)[:200]))
         if len(found) == LIMIT:
             break
     return found
 
 
 def contact_attributes() -> list[Attribute]:
-    own = [f"contact.{name}" for name in contact_scope(Contact())]
-    made = [f"attr.{key}" for key in crm.Attribute.objects.values_list("key", flat=True)]
-    return [Attribute(path, "") for path in [*own, *made]]
+    """The contact's own fields, and the attributes that operators made with name and type."""
+    own = [Attribute(f"contact.{name}", "") for name in contact_scope(Contact())]
+    made = [
+        Attribute(f"attr.{one.key}", f"{one.name} ({one.get_type_display()})")
+        for one in crm.Attribute.objects.all()
+    ]
+    return [*own, *made]
+
+
+def earlier_values(step: Step, action: Action | None) -> list[Attribute]:
+    """What the actions before `action` give, in their order; before a new one stand all actions
+    of its step and of the steps before it."""
+    actions = Action.objects.filter(step__connector=step.connector_id).select_related("step")
+    found: list[Attribute] = []
+    for row in actions.order_by("step__position", "step", "position", "pk"):
+        is_later = (row.step.position, row.step_id) > (step.position, step.pk)
+        if is_later or (action and row.pk == action.pk):
+            break
+        kind = registry.kinds().get(row.kind)
+        if kind and kind.gives:
+            named = f"{row.step} › {row.label or kind.title}"
+            found += [Attribute(f"{kind.gives}.{row.key}.{one}", named) for one in kind.given]
+    return found
 
 
 def leaves(path: str, value: Any) -> Iterator[tuple[str, Any]]:
     """The values inside of `value`, each with its Liquid path; the first three items of lists."""
     if isinstance(value, Mapping) and value:
         for key, inner in value.items():
-            step = f".{key}" if _NAME.fullmatch(key) else f"[{json.dumps(key)}]"
-            yield from leaves(path + step, inner)
+            step = liquid.step(key)
+            if step is not None:
+                yield from leaves(path + step, inner)
     elif isinstance(value, list) and value:
         for place, inner in enumerate(value[:3]):
             yield from leaves(f"{path}[{place}]", inner)

@@ -318,6 +318,8 @@ class Action(WhatOnError):
     has_on_error: ClassVar[bool] = True
     # The family under which `Done.values` are readable later: `send` gives {{ send.<key>.… }}.
     gives: ClassVar[str] = ""
+    # Which values those are, for the forms of later actions: `verdict` in the example.
+    given: ClassVar[list[str]] = []
     # Fields of the form, in order; by default the kind's own columns.
     editor: ClassVar[list[str]] = []
     # Which fields of the form show only for certain values of another: field → (other, values).

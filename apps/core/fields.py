@@ -2,11 +2,12 @@
 
 import json
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, TypeAlias
 
 from django import forms
 from django.core.exceptions import ValidationError
 from django.db import models
+from django.utils.choices import flatten_choices
 
 from apps.core import liquid
 
@@ -55,16 +56,31 @@ class TemplateField(models.TextField):  # type: ignore[type-arg]
         return super().formfield(**{"form_class": TemplateFormField, **kwargs})
 
 
+Choices: TypeAlias = list[tuple[str, str]]
+
+
 @dataclass(frozen=True)
 class Column:
-    """One column of a RowsField: a text box, a text box for attributes, or a choice."""
+    """One column of a RowsField: a text box, one for text with attributes or for a single path,
+    or a choice. Choices may stand in named groups."""
 
     name: str
     label: str
-    choices: list[tuple[str, str]] = field(default_factory=list)
+    choices: Choices | list[tuple[str, Choices]] = field(default_factory=list)
     attributes: bool = False
+    path: bool = False
     required: bool = True
     placeholder: str = ""
+
+    @property
+    def groups(self) -> list[tuple[str, Any]]:
+        """The choices by group; those without one under an empty name."""
+        if self.choices and isinstance(self.choices[0][1], str):
+            return [("", self.choices)]
+        return list(self.choices)
+
+    def offers(self, value: str) -> bool:
+        return not self.choices or value in dict(flatten_choices(self.choices))
 
 
 class RowsWidget(forms.Textarea):
@@ -83,8 +99,9 @@ class RowsWidget(forms.Textarea):
             {
                 "name": c.name,
                 "label": c.label,
-                "choices": c.choices,
+                "groups": c.groups,
                 "attributes": c.attributes,
+                "path": c.path,
                 "placeholder": c.placeholder,
             }
             for c in self.columns
@@ -120,7 +137,7 @@ class RowsFormField(forms.JSONField):
             value = liquid.clean(str(row.get(column.name) or "")).strip()
             if column.required and not value:
                 raise ValidationError(f"Row {number}: fill in {column.label.lower()}.")
-            if column.choices and value and value not in dict(column.choices):
+            if value and not column.offers(value):
                 raise ValidationError(f"Row {number}: choose {column.label.lower()} from the list.")
             error = liquid.syntax_error(value) if column.attributes else ""
             if error:

@@ -5,167 +5,33 @@ none that loads other templates; bounded loops and output. A missing value rende
 named in `missing`. Values are encoded for the place that the text goes to.
 """
 
-import html
-import json
-import re
-from collections.abc import Callable, Mapping
-from datetime import datetime
+from collections.abc import Mapping
 from decimal import Decimal
 from functools import lru_cache
 from typing import Any
-from urllib.parse import quote
 
-from django.utils import timezone
-from liquid import BoundTemplate, Environment, Mode, RenderContext
+from liquid import BoundTemplate
 from liquid.builtin.content import ContentNode
-from liquid.builtin.expressions import FilteredExpression
 from liquid.builtin.expressions.path import Path
-from liquid.builtin.filters.misc import date as liquid_date
-from liquid.builtin.output import Output, OutputNode
-from liquid.builtin.tags.capture_tag import CaptureNode, CaptureTag
-from liquid.exceptions import (
-    FilterArgumentError,
-    LiquidError,
-    OutputStreamLimitError,
-    UnknownFilterError,
-)
-from liquid.filter import with_environment
-from liquid.output import LimitedStringIO
-from liquid.undefined import Undefined, is_undefined
-from liquid.utils import ReadOnlyChainMap
+from liquid.exceptions import LiquidError, OutputStreamLimitError, UnknownFilterError
+from liquid.undefined import Undefined
 
-from apps.core import clock
+from apps.core.dialect import (
+    MISSING,
+    OUTPUT_LIMIT,
+    PLACES,
+    Context,
+    EncodingNode,
+    as_text,
+    clean,
+    environments,
+    spell,
+    step,
+)
+
+__all__ = ["PLACES", "as_text", "clean", "step"]
 
 Scope = Mapping[str, Any]
-
-TAGS = {"if", "unless", "case", "for", "break", "continue", "assign", "comment", "#"}
-_PSEUDO_TAGS = {"content", "output", "illegal"}
-OUTPUT_LIMIT = 1_000_000  # bytes
-
-# Characters that no channel, header or database text column takes.
-_UNSENDABLE = re.compile("[\x00\ud800-\udfff]")
-_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]+")
-
-
-def clean(text: str) -> str:
-    """`text` without NUL and lone surrogates."""
-    return _UNSENDABLE.sub("", text)
-
-
-def as_text(value: Any) -> str:
-    """A JSON value as it reads inside text: objects and lists as compact JSON, null as nothing."""
-    if isinstance(value, str):
-        return clean(value)
-    if value is None or isinstance(value, Undefined):
-        return ""
-    if isinstance(value, bool):
-        return "true" if value else "false"
-    if isinstance(value, Mapping | list | tuple):
-        plain = dict(value) if isinstance(value, Mapping) else list(value)
-        return clean(json.dumps(plain, ensure_ascii=False, separators=(",", ":"), default=str))
-    return str(value)
-
-
-# How a value is written into each place. The text around it is the operator's own, left as it is.
-PLACES: dict[str, Callable[[str], str]] = {
-    "plain": lambda text: text,
-    "url": lambda text: quote(text, safe=""),
-    "json": lambda text: json.dumps(text, ensure_ascii=False)[1:-1],
-    "html": html.escape,
-    "header": lambda text: _CONTROL.sub(" ", text).strip(),
-}
-
-# --- the language --------------------------------------------------------------------------------
-
-_MISSING = "\0missing"  # where a scope keeps the list of missing names; no text can name it
-
-
-class _Encoded(str):
-    """What a capture collected: its values were encoded when they were written into it."""
-
-
-class _EncodingNode(OutputNode):
-    expression: FilteredExpression
-
-    def evaluate(self, context: RenderContext) -> Any:
-        """The value. A missing one is noted, unless the operator gave a `default` for it."""
-        value = self.expression.left.evaluate(context)
-        filters = self.expression.filters or []
-        if isinstance(value, Undefined) and not any(f.name == "default" for f in filters):
-            context.globals[_MISSING].append(_spell(self.expression.left))  # type: ignore[attr-defined]
-        for each in filters:
-            value = each.evaluate(value, context)
-        return value
-
-    def render_to_output(self, context: RenderContext, buffer: Any) -> int:
-        value = self.evaluate(context)
-        written = value if isinstance(value, _Encoded) else context.env.encode(as_text(value))  # type: ignore[attr-defined]
-        return int(buffer.write(written))
-
-
-class _Output(Output):
-    node_class = _EncodingNode
-
-
-class _CaptureNode(CaptureNode):
-    def _assign(self, context: RenderContext, buf: Any) -> None:
-        context.assign(self.name, _Encoded(buf.getvalue()))
-
-
-class _Capture(CaptureTag):
-    node_class = _CaptureNode
-
-
-class _Context(RenderContext):
-    """Knows no time of its own (the scope has `now`) and leaves line ends as they are."""
-
-    def __init__(self, *args: Any, **kwargs: Any) -> None:
-        super().__init__(*args, **kwargs)
-        self.scope = ReadOnlyChainMap(self.locals, self.globals, self.counters)
-
-    def get_buffer(self, buf: Any = None) -> LimitedStringIO:
-        return LimitedStringIO(OUTPUT_LIMIT - getattr(buf, "size", 0), newline="")
-
-
-class _Bound(BoundTemplate):
-    context_class = _Context
-
-    def _get_buffer(self) -> LimitedStringIO:
-        return LimitedStringIO(OUTPUT_LIMIT, newline="")
-
-
-@with_environment
-def _date(value: Any, format: Any, *, environment: Environment) -> Any:
-    """Liquid's `date`, with our clock.
-
-    Liquid remembers what it read by equality, and one moment in two timezones is equal to itself:
-    a moment that went through it could come back in another timezone. So moments don't.
-    """
-    moment = timezone.localtime(clock.now()) if value in ("now", "today") else value
-    if not isinstance(moment, datetime) or is_undefined(format):
-        return liquid_date(moment, format, environment=environment)
-    try:
-        return moment.strftime(str(format))
-    except ValueError as error:
-        raise FilterArgumentError(str(error), token=None) from error
-
-
-class _Environment(Environment):
-    loop_iteration_limit = 10_000
-    local_namespace_limit = 1_000_000
-    output_stream_limit = OUTPUT_LIMIT
-    template_class = _Bound
-
-    def __init__(self, encode: Callable[[str], str]) -> None:
-        super().__init__(tolerance=Mode.STRICT, strict_filters=True)
-        self.encode = encode
-        self.tags = {n: tag for n, tag in self.tags.items() if n in TAGS | _PSEUDO_TAGS}
-        self.add_tag(_Output)
-        self.add_tag(_Capture)
-        self.add_filter("date", _date)
-
-
-_environments = {place: _Environment(encode) for place, encode in PLACES.items()}
 
 # --- one text ------------------------------------------------------------------------------------
 
@@ -177,7 +43,7 @@ class _Plain:
 
     def __init__(self, path: Path) -> None:
         self.segments = tuple(path.path)
-        self.spelled = _spell(path)
+        self.spelled = spell(path)
 
 
 class Template:
@@ -189,7 +55,7 @@ class Template:
 
     def __init__(self, text: str, place: str) -> None:
         self.encode = PLACES[place]
-        self.bound = _environments[place].from_string(text)
+        self.bound = environments[place].from_string(text)
         self.parts: list[str | _Plain] | None = []
         for node in self.bound.nodes:
             part = node.text if isinstance(node, ContentNode) else _plain_path(node)
@@ -201,7 +67,7 @@ class Template:
 
     def render(self, scope: Scope, missing: list[str]) -> str:
         if self.parts is None:
-            return str(self.bound.render({**scope, _MISSING: missing}))
+            return str(self.bound.render({**scope, MISSING: missing}))
         text = "".join(
             part if isinstance(part, str) else self.encode(as_text(_lookup(scope, part, missing)))
             for part in self.parts
@@ -212,16 +78,16 @@ class Template:
 
     def value(self, scope: Scope, missing: list[str]) -> Any:
         """The value itself where the text is exactly one attribute, else the rendered text."""
-        if len(self.bound.nodes) != 1 or not isinstance(self.bound.nodes[0], _EncodingNode):
+        if len(self.bound.nodes) != 1 or not isinstance(self.bound.nodes[0], EncodingNode):
             return self.render(scope, missing)
         if self.parts is not None and isinstance(self.parts[0], _Plain):
             return _lookup(scope, self.parts[0], missing)
-        context = _Context(self.bound, globals={**scope, _MISSING: missing})
+        context = Context(self.bound, globals={**scope, MISSING: missing})
         return _as_json(self.bound.nodes[0].evaluate(context))
 
 
 def _plain_path(node: Any) -> _Plain | None:
-    if not isinstance(node, _EncodingNode):
+    if not isinstance(node, EncodingNode):
         return None
     path = node.expression.left
     if node.expression.filters or not isinstance(path, Path):
@@ -249,20 +115,6 @@ def _lookup(scope: Any, path: _Plain, missing: list[str]) -> Any:
             missing.append(path.spelled)
             return None
     return value
-
-
-def _spell(path: Any) -> str:
-    if not isinstance(path, Path):
-        return str(path)
-    spelled = str(path.path[0])
-    for segment in path.path[1:]:
-        if isinstance(segment, str) and re.fullmatch(r"[^\W\d][\w-]*", segment):
-            spelled += f".{segment}"
-        elif isinstance(segment, str):
-            spelled += f"[{json.dumps(segment, ensure_ascii=False)}]"
-        else:
-            spelled += f"[{_spell(segment)}]"
-    return spelled
 
 
 def _as_json(value: Any) -> Any:

@@ -1,10 +1,10 @@
-"""The operators' pages of people: contacts and tags."""
+"""The operators' pages of people: contacts, tags, categories and attributes."""
 
 from typing import Any
 
 from django import forms
 from django.contrib import admin
-from django.db.models import Count, IntegerField, OuterRef, QuerySet, Subquery
+from django.db.models import Count, IntegerField, Model, OuterRef, QuerySet, Subquery
 from django.db.models.functions import Coalesce, Lower
 from django.http import HttpRequest, HttpResponse
 from unfold.admin import ModelAdmin
@@ -13,7 +13,15 @@ from unfold.paginator import InfinitePaginator
 
 from apps.core import phone
 from apps.core.pages import RefusesUsed, cause_link
-from apps.crm.models import Attribute, AttributeValue, Contact, ContactTag, Tag
+from apps.crm.models import (
+    Attribute,
+    AttributeValue,
+    Category,
+    Contact,
+    ContactCategory,
+    ContactTag,
+    Tag,
+)
 from apps.crm.sections import Section, contact_section, sections
 from apps.crm.services import is_country, timezones
 
@@ -63,8 +71,18 @@ class ContactAdmin(ModelAdmin):
     list_disable_select_all = True
     search_fields = ["name", "phone", "email"]
     search_help_text = "Search by name, mobile number or email address"
-    fields = ["name", "phone", "email", "timezone", "country", "owner", "tag_names", "created_at"]
-    readonly_fields = ["tag_names", "created_at"]
+    fields = [
+        "name",
+        "phone",
+        "email",
+        "timezone",
+        "country",
+        "owner",
+        "tag_names",
+        "category_names",
+        "created_at",
+    ]
+    readonly_fields = ["tag_names", "category_names", "created_at"]
     change_form_outer_after_template = "crm/contact_sections.html"
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Contact]:
@@ -94,6 +112,11 @@ class ContactAdmin(ModelAdmin):
     def tag_names(self, contact: Contact) -> str:
         return ", ".join(self.tags(contact)) if contact.pk else ""
 
+    @display(description="Categories", empty_value="–")
+    def category_names(self, contact: Contact) -> str:
+        links = contact.category_links.select_related("category") if contact.pk else []
+        return ", ".join(sorted(str(link.category) for link in links))
+
     def save_model(self, request: HttpRequest, obj: Contact, form: Any, change: bool) -> None:
         """Write what was changed in the form and nothing else: runs write contacts meanwhile."""
         if change:
@@ -109,28 +132,43 @@ class ContactAdmin(ModelAdmin):
         return super().render_change_form(request, context, *args, **kwargs)
 
 
-@admin.register(Tag)
-class TagAdmin(RefusesUsed, ModelAdmin):
+class MarkAdmin(RefusesUsed, ModelAdmin):
+    """What contacts are marked with, by name, and how many are."""
+
     list_display = ["name", "contacts"]
     search_fields = ["name"]
+    links: type[Model]
 
-    def get_queryset(self, request: HttpRequest) -> QuerySet[Tag]:
-        links = ContactTag.objects.filter(tag=OuterRef("pk")).order_by().values("tag")
-        count = Subquery(links.annotate(n=Count("pk")).values("n"), output_field=IntegerField())
+    def get_queryset(self, request: HttpRequest) -> QuerySet[Any]:
+        mark = str(self.opts.model_name)
+        links: QuerySet[Any] = self.links._default_manager.filter(**{mark: OuterRef("pk")})
+        counts = links.order_by().values(mark).annotate(n=Count("pk")).values("n")
+        count = Subquery(counts, output_field=IntegerField())
         return super().get_queryset(request).annotate(contacts_count=Coalesce(count, 0))
 
     @display(description="Contacts")
-    def contacts(self, tag: Any) -> int:
-        return int(tag.contacts_count)
+    def contacts(self, mark: Any) -> int:
+        return int(mark.contacts_count)
 
     def deletion_summary(self, objs: Any, request: HttpRequest) -> Any:
-        """In one line per tag: listing each contact that has it would not fit any page."""
-        lines = [f'The tag "{tag}", from {self._spell(tag)}' for tag in objs]
-        return lines, {"tags": len(lines)}, set(), []
+        """In one line each: listing every contact that is marked would not fit any page."""
+        name, names = self.opts.verbose_name, self.opts.verbose_name_plural
+        lines = [f'The {name} "{mark}", from {self._spell(mark)}' for mark in objs]
+        return lines, {names: len(lines)}, set(), []
 
-    def _spell(self, tag: Tag) -> str:
-        count = tag.contact_links.count()
+    def _spell(self, mark: Any) -> str:
+        count = mark.contact_links.count()
         return f"{count:,} contact{'' if count == 1 else 's'}"
+
+
+@admin.register(Tag)
+class TagAdmin(MarkAdmin):
+    links = ContactTag
+
+
+@admin.register(Category)
+class CategoryAdmin(MarkAdmin):
+    links = ContactCategory
 
 
 @admin.register(Attribute)

@@ -86,6 +86,42 @@ class ContactTag(Caused):
         return str(self.tag)
 
 
+class Category(models.Model):
+    """A group that contacts are sorted into; a contact can be in several."""
+
+    name = models.CharField(max_length=100)
+
+    class Meta:
+        ordering = ["name"]
+        verbose_name_plural = "categories"
+        constraints = [
+            models.UniqueConstraint(
+                Lower("name"),
+                name="crm_category_name",
+                violation_error_message="There is a category with this name already.",
+            )
+        ]
+
+    def __str__(self) -> str:
+        return self.name
+
+
+class ContactCategory(Caused):
+    """One contact in one category, and what put it there."""
+
+    contact = models.ForeignKey(Contact, on_delete=models.CASCADE, related_name="category_links")
+    category = models.ForeignKey(Category, on_delete=models.CASCADE, related_name="contact_links")
+    created_at = models.DateTimeField(default=clock.now, editable=False)
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(fields=["contact", "category"], name="crm_contact_category")
+        ]
+
+    def __str__(self) -> str:
+        return str(self.category)
+
+
 class Attribute(models.Model):
     """A field of contacts that the operators made: `{{ attr.<key> }}` in text."""
 

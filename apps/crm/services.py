@@ -13,7 +13,7 @@ from django.db.models import BooleanField, ExpressionWrapper, Q, QuerySet, Value
 from django.db.models.functions import Lower
 
 from apps.core import clock, phone, rows
-from apps.crm.models import Contact, Tag
+from apps.crm.models import Category, Contact, ContactCategory, ContactTag, Tag
 
 # Fields of a contact that a mapping may fill. Phone and email also say who it is.
 MAPPABLE = {
@@ -143,6 +143,9 @@ def _claim_by_email(identity: Identity) -> Contact | None:
     return contact
 
 
+# --- Tags ----------------------------------------------------------------------------------------
+
+
 def _tag_name(text: str) -> str:
     return " ".join(text.split())[:100]
 
@@ -163,18 +166,7 @@ def add_tags(
     contact: Contact, tags: list[Tag], cause: str = "", cause_id: int | None = None
 ) -> int:
     """Put `tags` on the contact; returns how many it did not have yet."""
-    if not tags:
-        return 0
-    now = connection.ops.adapt_datetimefield_value(clock.now())
-    row = "(%s, %s, %s, %s, %s)"
-    with connection.cursor() as cursor:
-        # One statement that also counts, which bulk_create with ignore_conflicts can't.
-        cursor.execute(
-            "INSERT INTO crm_contacttag (contact_id, tag_id, cause, cause_id, created_at)"
-            f" VALUES {', '.join([row] * len(tags))} ON CONFLICT DO NOTHING RETURNING id",
-            [value for tag in tags for value in (contact.pk, tag.pk, cause, cause_id, now)],
-        )
-        return len(cursor.fetchall())
+    return _link(ContactTag, contact, "tag_id", tags, cause, cause_id)
 
 
 def tags_called(names: list[str]) -> list[Tag]:
@@ -187,12 +179,55 @@ def tags_called(names: list[str]) -> list[Tag]:
 
 def remove_tags(contact: Contact, tags: list[Tag]) -> int:
     """Take `tags` off the contact; returns how many it had. The tags themselves stay."""
-    if not tags:
+    return _unlink(ContactTag, contact, "tag_id", tags)
+
+
+# --- Categories ----------------------------------------------------------------------------------
+
+
+def add_categories(
+    contact: Contact, categories: list[Category], cause: str = "", cause_id: int | None = None
+) -> int:
+    """Put the contact into `categories`; returns in how many it was not yet."""
+    return _link(ContactCategory, contact, "category_id", categories, cause, cause_id)
+
+
+def remove_categories(contact: Contact, categories: list[Category]) -> int:
+    """Take the contact out of `categories`; returns in how many it was."""
+    return _unlink(ContactCategory, contact, "category_id", categories)
+
+
+def _link(
+    model: type[ContactTag | ContactCategory],
+    contact: Contact,
+    column: str,
+    others: list[Any],
+    cause: str,
+    cause_id: int | None,
+) -> int:
+    """One statement that also counts, which bulk_create with ignore_conflicts can't."""
+    if not others:
         return 0
-    marks = ", ".join(["%s"] * len(tags))
+    now = connection.ops.adapt_datetimefield_value(clock.now())
+    marks = ", ".join(["(%s, %s, %s, %s, %s)"] * len(others))
     with connection.cursor() as cursor:
         cursor.execute(
-            f"DELETE FROM crm_contacttag WHERE contact_id = %s AND tag_id IN ({marks})",
-            [contact.pk, *(tag.pk for tag in tags)],
+            f"INSERT INTO {model._meta.db_table} (contact_id, {column}, cause, cause_id,"
+            f" created_at) VALUES {marks} ON CONFLICT DO NOTHING RETURNING id",
+            [value for other in others for value in (contact.pk, other.pk, cause, cause_id, now)],
+        )
+        return len(cursor.fetchall())
+
+
+def _unlink(
+    model: type[ContactTag | ContactCategory], contact: Contact, column: str, others: list[Any]
+) -> int:
+    if not others:
+        return 0
+    marks = ", ".join(["%s"] * len(others))
+    with connection.cursor() as cursor:
+        cursor.execute(
+            f"DELETE FROM {model._meta.db_table} WHERE contact_id = %s AND {column} IN ({marks})",
+            [contact.pk, *(other.pk for other in others)],
         )
         return cursor.rowcount

@@ -10,7 +10,11 @@ from io import BytesIO
 from typing import Any
 
 from django.conf import settings
-from django.core.exceptions import SuspiciousOperation
+from django.core.exceptions import (
+    SuspiciousOperation,
+    TooManyFieldsSent,
+    TooManyFilesSent,
+)
 from django.core.files.uploadedfile import UploadedFile
 from django.core.files.uploadhandler import FileUploadHandler
 from django.http import QueryDict
@@ -28,6 +32,8 @@ _CHARSET = re.compile(
 
 # A multipart form without any field is its last boundary alone.
 _NO_PARTS = re.compile(rb"\s*--[^\r\n]*--\s*")
+_FORM, _MULTIPART = "application/x-www-form-urlencoded", "multipart/form-data"
+_GZIP = b"\x1f\x8b"
 
 
 class UnreadableBody(ValueError):
@@ -47,11 +53,13 @@ def read(raw: bytes, content_type: str) -> Body:
     media_type = content_type.partition(";")[0].strip().lower()
     if not raw.strip():
         return Body("empty", "")
-    if media_type == "multipart/form-data":
-        return _fields_body(_multipart_fields(raw, content_type))
     must_be_json = (
         not media_type or media_type in ("application/json", "text/json") or "+json" in media_type
     )
+    if raw.startswith(_GZIP) and (must_be_json or media_type in (_FORM, _MULTIPART)):
+        raise UnreadableBody("The body is compressed: post it without Content-Encoding.")
+    if media_type == _MULTIPART:
+        return _fields_body(_multipart_fields(raw, content_type))
     # Many callers post JSON and say that it is a form, or text.
     if must_be_json or raw.lstrip()[:1] in (b"{", b"["):
         try:
@@ -59,7 +67,7 @@ def read(raw: bytes, content_type: str) -> Body:
         except UnreadableBody:
             if must_be_json:
                 raise
-    if media_type == "application/x-www-form-urlencoded":
+    if media_type == _FORM:
         return _fields_body(_form_fields(raw, content_type))
     return as_raw(raw)
 
@@ -158,9 +166,14 @@ def _multipart_fields(raw: bytes, content_type: str) -> dict[str, Any]:
     meta = {"CONTENT_TYPE": content_type, "CONTENT_LENGTH": len(raw)}
     charset = _charset(content_type)
     try:
-        posted, files = MultiPartParser(meta, BytesIO(raw), [_Describe()], charset).parse()
+        parser = MultiPartParser(meta, BytesIO(raw), [_Describe()], charset)
+        posted, files = parser.parse()
     except Exception as error:  # whatever the parser trips over, the caller sent it
         raise UnreadableBody(f"The multipart form can't be read: {_sentence(error)}") from None
+    # Without it the last part may be cut off: the parser takes whatever it has.
+    boundary: bytes = parser._boundary  # type: ignore[attr-defined]
+    if b"--%b--" % boundary not in raw:
+        raise UnreadableBody("The multipart form can't be read: its last boundary is missing.")
     described: MultiValueDict[str, Any] = MultiValueDict(
         {name: [_describe(file) for file in listed] for name, listed in files.lists()}
     )
@@ -176,6 +189,10 @@ def _describe(file: Any) -> dict[str, Any]:
 
 def _sentence(error: Exception) -> str:
     """What a parser says; it quotes the caller, so only what can be printed is taken over."""
+    if isinstance(error, TooManyFieldsSent):
+        return f"it has more than {settings.DATA_UPLOAD_MAX_NUMBER_FIELDS:,} fields."
+    if isinstance(error, TooManyFilesSent):
+        return f"it has more than {settings.DATA_UPLOAD_MAX_NUMBER_FILES:,} files."
     text = "".join(character for character in str(error) if character.isprintable())
     return f"{text.strip().rstrip('.')[:200] or type(error).__name__}."
 

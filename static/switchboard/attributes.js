@@ -3,14 +3,15 @@
 
 const aside = document.querySelector(".bo-attributes");
 const said = aside.querySelector(".bo-attributes-said");
-const FIELDS = "#content-main form textarea, #content-main form input[type=text], #content-main form input:not([type])";
+const FIELDS = "#content-main form :is(textarea, input[type=text], input:not([type])):not([data-column]), " +
+  "#content-main form :is([data-path], [data-template])";
 let last = null;
 
 document.addEventListener("focusout", (event) => {
   if (event.target.matches?.(FIELDS)) last = event.target;
 });
 
-const takesPath = (box) => box.dataset.column !== undefined && box.dataset.template === undefined;
+const takesPath = (box) => box.dataset.path !== undefined;
 
 function insert(path) {
   if (!last?.isConnected) {

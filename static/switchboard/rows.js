@@ -63,23 +63,40 @@ class Rows {
   cell(column, row) {
     const id = `${this.area.id}-${column.name}-${++count}`;
     const value = String(row[column.name] ?? "");
-    const box = column.choices.length ? this.select(column, value) : make("input", { type: "text", value });
+    const box = column.groups.length ? this.select(column, value) : make("input", { type: "text", value });
     box.id = id;
     box.dataset.column = column.name;
     box.autocomplete = "off";
     if (column.attributes) box.dataset.template = "";
+    if (column.path) {
+      box.dataset.path = "";
+      box.setAttribute("list", "bo-paths");
+    }
     if (column.placeholder) box.placeholder = column.placeholder;
-    return make("div", { class: `bo-rows-cell bo-rows-${column.name}` }, make("label", { for: id }, column.label), box);
+    const labelled = column.groups.some(([group]) => group) ? this.withGroup(box) : box;
+    return make("div", { class: `bo-rows-cell bo-rows-${column.name}` }, make("label", { for: id }, column.label), labelled);
   }
 
   select(column, value) {
-    const options = column.choices.map(([key, label]) =>
-      make("option", { value: key, selected: key === value }, label));
-    // A choice that has gone from the list must not turn into another one unseen.
-    if (!column.choices.some(([key]) => key === value)) {
-      options.unshift(make("option", { value, selected: true }, value ? `${value} (not in the list)` : "Choose"));
+    const select = make("select");
+    for (const [group, choices] of column.groups) {
+      const options = choices.map(([key, label]) => make("option", { value: key, selected: key === value }, label));
+      select.append(...(group ? [make("optgroup", { label: group }, ...options)] : options));
     }
-    return make("select", {}, ...options);
+    // A choice that has gone from the list must not turn into another one unseen.
+    if (!column.groups.some(([, choices]) => choices.some(([key]) => key === value))) {
+      select.prepend(make("option", { value, selected: true }, value ? `${value} (not in the list)` : "Choose"));
+    }
+    return select;
+  }
+
+  /* A closed list shows its choice alone: the group is written in front of it. */
+  withGroup(select) {
+    const name = make("span", { "aria-hidden": "true" });
+    const show = () => { name.textContent = select.selectedOptions[0]?.closest("optgroup")?.label ?? ""; };
+    select.addEventListener("change", show);
+    show();
+    return make("div", { class: "bo-rows-grouped" }, name, select);
   }
 
   tools() {

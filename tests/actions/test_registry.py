@@ -64,6 +64,8 @@ def test_it_has_tests_and_documentation(kind):
     assert page.splitlines()[0] == f"# {kind.title}"
     table = (ROOT / "docs" / "actions" / "README.md").read_text()
     assert f"[{kind.title}]({kind.slug}.md)" in table
+    assert bool(kind.given) is bool(kind.gives)
+    assert all(f"`{kind.gives}.<key>.{name}`" in page for name in kind.given)
 
 
 def test_its_editor_names_fields_of_its_own(kind):

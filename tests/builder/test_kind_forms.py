@@ -14,7 +14,9 @@ from apps.actions.kinds.stop import StopRun
 from apps.builder.links import flow_url, kind_url
 from apps.connectors import registry
 from apps.connectors.models import Action
+from apps.core import liquid
 from apps.crm.models import Tag
+from apps.engine.context import event_scope
 from apps.messaging.models import Message
 from tests.factories import ChannelFactory, ConnectorFactory, StepFactory, TagFactory
 
@@ -152,6 +154,18 @@ def test_attributes_of_the_newest_event_are_offered(operator, post):
     assert offered["event.order.id"] == "7"
     assert offered['event.order["Full name"]'] == "Ana"
     assert offered["event.items[0].sku"] == "A-1"
+
+
+def test_what_is_offered_leads_to_what_it_shows(operator, post):
+    step = StepFactory()
+    odd = ["limit", "first", "Größe in cm", '9" screen', "it's", "", "0", "a]b", "line\nbreak"]
+    lost = ["{{ x }}", "nul\0", "\ud800"]
+    post(step.connector, {key: {key: f"of {key}"} for key in (*odd, *lost)})
+    page = operator.get(add_url(StopRun, step))
+    scope = event_scope(page.context["sample_event"])
+    offered = page.context["event_attributes"]
+    assert [a.sample for a in offered] == [f"of {key}" for key in odd]
+    assert all(liquid.evaluate(a.path, scope) == a.sample for a in offered)
 
 
 def test_deleting_from_the_form_leads_back_to_the_flow(operator):

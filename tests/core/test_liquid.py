@@ -252,6 +252,60 @@ def test_the_families_that_a_text_uses():
     assert roots("none") == set()
 
 
+# --- paths ----------------------------------------------------------------------------------------
+
+WORDS = "limit offset cols in for if else and or not contains true nil empty blank with as required"
+
+
+@pytest.mark.parametrize("word", WORDS.split())
+def test_a_word_of_the_language_is_a_name_behind_a_dot(word):
+    assert path_error(f"event.{word}.size") == ""
+    scope = {"event": {word: {"size": 7}}}
+    assert evaluate(f"event.{word}.size", scope) == 7
+    text = (
+        f"{{% if event.{word}.size > 6 and event.{word} %}}{{{{ event.{word}.size }}}}{{% endif %}}"
+    )
+    assert render(text, scope) == "7"
+
+
+def test_elsewhere_they_keep_their_meaning():
+    scope = {"event": {"limit": 2, "in": [1, 2, 3], "or": ""}}
+    text = "{% for x in event.in limit: event.limit %}{{ x }}{% endfor %}"
+    assert render(text, scope) == "12"
+    assert (
+        render("{% if event.or contains 'a' or event.limit == 2 %}yes{% endif %}", scope) == "yes"
+    )
+
+
+@given(key=st.text() | st.text(alphabet="ab \"'[]{}%.-\n\\ü", max_size=6))
+def test_a_path_leads_to_any_key_that_it_can_name(key):
+    step = liquid.step(key)
+    if step is not None:
+        assert path_error(f"event{step}.a") == ""
+        assert evaluate(f"event{step}", {"event": {key: 7}}) == 7
+        assert render(f"{{{{ event{step}.a }}}}", {"event": {key: {"a": 7}}}) == "7"
+
+
+@pytest.mark.parametrize(
+    ("key", "step"),
+    [
+        ("Full name", '["Full name"]'),
+        ("größe", ".größe"),
+        ("Größe in cm", '["Größe in cm"]'),
+        ('9" screen', '["9" screen"]'),
+        ('a"]', "['a\"]']"),
+        ("", '[""]'),
+        ("1", '["1"]'),
+        ("a}}", None),
+        ("\0", None),
+        ("\ud800", None),
+        ("\"]']", None),
+    ],
+)
+def test_how_a_path_goes_on(key, step):
+    assert liquid.step(key) == step
+
+
 # --- two ways to the same text --------------------------------------------------------------------
 
 NAMES = st.sampled_from(["a", "b", "Full name", "é", "0", "x-y"])

@@ -5,7 +5,7 @@ import pytest
 from apps.crm import services
 from apps.crm.models import Contact, ContactTag, Tag
 from apps.crm.services import Identity, InvalidContact
-from tests.factories import ContactFactory, TagFactory
+from tests.factories import CategoryFactory, ContactFactory, TagFactory
 
 pytestmark = pytest.mark.django_db
 
@@ -157,3 +157,22 @@ def test_adding_tags_counts_the_new_ones():
     assert services.add_tags(contact, []) == 0
     links = ContactTag.objects.order_by("pk").values_list("tag", "cause", "cause_id")
     assert list(links) == [(first.pk, "run", 7), (second.pk, "run", 8)]
+
+
+# --- Categories ----------------------------------------------------------------------------------
+
+
+def test_a_contact_is_in_each_category_once_and_leaves_it_once():
+    contact, other = ContactFactory(), ContactFactory()
+    first, second = CategoryFactory(), CategoryFactory()
+    assert services.add_categories(contact, [first], "run", 7) == 1
+    assert services.add_categories(contact, [first, second], "run", 8) == 1
+    assert services.add_categories(other, [first]) == 1
+    assert services.add_categories(contact, []) == 0
+    links = contact.category_links.order_by("pk").values_list("category", "cause", "cause_id")
+    assert list(links) == [(first.pk, "run", 7), (second.pk, "run", 8)]
+    assert services.remove_categories(contact, [first]) == 1
+    assert services.remove_categories(contact, [first]) == 0
+    assert services.remove_categories(contact, []) == 0
+    assert [str(link) for link in contact.category_links.all()] == [second.name]
+    assert other.category_links.count() == 1

@@ -1,5 +1,6 @@
 """Reading bodies: whatever is posted is either kept or refused with a sentence."""
 
+import gzip
 import json
 
 import pytest
@@ -102,7 +103,25 @@ def test_forms_become_objects():
 
 def test_a_form_with_too_many_fields_is_refused(settings):
     settings.DATA_UPLOAD_MAX_NUMBER_FIELDS = 3
-    assert refusal(b"a=&b=&c=&d=", FORM).startswith("The form can't be read: ")
+    assert refusal(b"a=&b=&c=&d=", FORM) == "The form can't be read: it has more than 3 fields."
+    settings.DATA_UPLOAD_MAX_NUMBER_FILES = 1
+    files = part("a", "1", '; filename="a"') * 2 + b"--xx--"
+    sentence = "The multipart form can't be read: it has more than 1 files."
+    assert refusal(files, MULTIPART) == sentence
+
+
+@pytest.mark.parametrize("content_type", [JSON, "", "application/ld+json", FORM, MULTIPART])
+def test_a_compressed_body_is_named_as_such(content_type):
+    sentence = "The body is compressed: post it without Content-Encoding."
+    assert refusal(gzip.compress(b"{}"), content_type) == sentence
+
+
+def test_a_multipart_form_that_was_cut_off_is_refused():
+    whole = part("a", "1") + part("b", "2") + b"--xx--"
+    assert event(whole, MULTIPART) == {"a": "1", "b": "2"}
+    sentence = "The multipart form can't be read: its last boundary is missing."
+    assert refusal(whole[:-2], MULTIPART) == sentence
+    assert refusal(part("a", "1"), MULTIPART) == sentence
 
 
 def part(name, content, extra="", headers=""):

@@ -67,7 +67,20 @@ def test_other_methods_are_refused(method):
     "path", ["x" * 43, "short", "x" * 65, "x" * 42 + "%0A", "%00" * 43, "ü" * 43]
 )
 def test_an_unknown_address_is_not_found(path):
-    assert Client().post(f"/hooks/{path}", "{}", "application/json").status_code == 404
+    answer = Client().post(f"/hooks/{path}", "{}", "application/json")
+    assert problem(answer) == (404, UNKNOWN)
+    assert Client().delete(f"/hooks/{path}").status_code == 405
+
+
+def test_another_host_name_is_refused_with_a_sentence(settings):
+    settings.ALLOWED_HOSTS = ["shop.example"]
+    answer = Client().post(f"/hooks/{connector().token}", "{}", "application/json")
+    status, sentence = problem(answer)
+    assert status == 400 and "SWITCHBOARD_ALLOWED_HOSTS" in sentence
+    page = Client().get("/admin/")
+    assert (page.status_code, page["Content-Type"]) == (400, "text/plain")
+    assert page.content.decode() == sentence
+    assert not Event.objects.exists()
 
 
 def test_a_connector_that_is_switched_off_takes_nothing(post):

@@ -6,7 +6,7 @@ from factory.django import DjangoModelFactory
 from apps.connectors.models import Connector, Step
 from apps.connectors.publish import publish
 from apps.core.models import Credential
-from apps.crm.models import Attribute, Contact, Tag
+from apps.crm.models import Attribute, Category, Contact, Tag
 from apps.messaging.models import Channel
 
 
@@ -55,6 +55,13 @@ class TagFactory(DjangoModelFactory):
         model = Tag
 
     name = factory.Sequence(lambda n: f"tag {n}")
+
+
+class CategoryFactory(DjangoModelFactory):
+    class Meta:
+        model = Category
+
+    name = factory.Sequence(lambda n: f"Category {n}")
 
 
 class AttributeFactory(DjangoModelFactory):

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from apps.actions.conditions import Verdict
-from apps.crm.models import Contact, Tag
+from apps.crm.models import Category, Contact, Tag
 from apps.messaging import lists
 from apps.messaging.models import Channel
 
@@ -11,14 +11,28 @@ from apps.messaging.models import Channel
 MEMBERSHIPS = {
     "has_tag": "Contact has tag",
     "has_no_tag": "Contact doesn't have tag",
+    "in_category": "Contact is in category",
+    "not_in_category": "Contact isn't in category",
     "opted_out": "Contact is on the opt-out list",
     "not_opted_out": "Contact isn't on the opt-out list",
     "blacklisted": "Contact is on the blacklist",
     "not_blacklisted": "Contact isn't on the blacklist",
 }
-OF_TAGS = {"has_tag", "has_no_tag"}
-OF_CHANNELS = {"opted_out", "not_opted_out", "blacklisted", "not_blacklisted"}
+# What each is about: the name of the reference that it looks at.
+_CONCERNS = {
+    "has_tag": "tag",
+    "has_no_tag": "tag",
+    "in_category": "category",
+    "not_in_category": "category",
+    "opted_out": "channel",
+    "not_opted_out": "channel",
+    "blacklisted": "channel",
+    "not_blacklisted": "channel",
+}
+_NEGATIVE = {"has_no_tag", "not_in_category", "not_opted_out", "not_blacklisted"}
 _LISTS = {"opted_out": lists.is_opted_out, "blacklisted": lists.is_blacklisted}
+
+Target = Tag | Category | Channel
 
 
 @dataclass(frozen=True)
@@ -30,32 +44,42 @@ class Membership:
     right: str
 
 
-def spell(what: str, target: object) -> str:
-    """The condition as a sentence; `target` is the tag or the channel, empty for any channel."""
+def concerns(what: str) -> str:
+    """tag, category or channel; empty for a condition that this installation does not know."""
+    return _CONCERNS.get(what, "")
+
+
+def needs_target(what: str) -> bool:
+    """Whether it can't be asked without naming what to look for; a channel may be any."""
+    return concerns(what) in ("tag", "category")
+
+
+def spell(what: str, target: Target | None) -> str:
+    """The condition as a sentence; without a channel it is about any."""
     printed = MEMBERSHIPS.get(what, what)
-    if what in OF_CHANNELS:
+    if concerns(what) == "channel":
         return f"{printed} of {target or 'any channel'}"
     return f"{printed} {target or ''}".strip()
 
 
-def judge(
-    what: str, contact: Contact | None, tag: Tag | None, channel: Channel | None
-) -> Membership:
-    """Without a contact, a tag to look for or a known condition it is false, the negative ones
+def judge(what: str, contact: Contact | None, target: Target | None) -> Membership:
+    """Without a contact, something to look for or a known condition it is false, the negative ones
     too, with a warning."""
-    target = channel.name if channel else "any channel"
-    if what in OF_TAGS:
-        target = tag.name if tag else ""
+    name = str(target or ("any channel" if concerns(what) == "channel" else ""))
     if contact is None:
-        return Membership(Verdict(False, "No contact mapped"), [], target)
-    if what in OF_TAGS and tag:
-        links = contact.tag_links.select_related("tag").order_by("tag__name")
-        tags = {link.tag_id: link.tag.name for link in links}
-        verdict = Verdict((tag.pk in tags) == (what == "has_tag"))
-        return Membership(verdict, list(tags.values()), target)
-    if what in OF_CHANNELS:
-        addresses = lists.addresses_of(contact, channel)
-        listed = _LISTS[what.removeprefix("not_")](addresses, channel)
-        return Membership(Verdict(listed != what.startswith("not_")), addresses, target)
-    warning = f'"{spell(what, target)}" can\'t be judged'
-    return Membership(Verdict(False, warning), [], target)
+        return Membership(Verdict(False, "No contact mapped"), [], name)
+    if isinstance(target, Tag | Category):
+        belongs, left = _marks(contact, target)
+    elif concerns(what) == "channel":
+        left = lists.addresses_of(contact, target)
+        belongs = _LISTS[what.removeprefix("not_")](left, target)
+    else:
+        return Membership(Verdict(False, f'"{spell(what, target)}" can\'t be judged'), [], name)
+    return Membership(Verdict(belongs != (what in _NEGATIVE)), left, name)
+
+
+def _marks(contact: Contact, target: Tag | Category) -> tuple[bool, list[str]]:
+    """Whether the contact has it, and all that it has of the kind."""
+    marks = type(target)._default_manager.filter(contact_links__contact=contact)
+    names = dict(marks.order_by("name").values_list("pk", "name"))
+    return target.pk in names, list(names.values())

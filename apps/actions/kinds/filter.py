@@ -14,24 +14,30 @@ from apps.actions.conditions import (
     find_operator,
     right_error,
 )
-from apps.actions.conditions.memberships import MEMBERSHIPS, OF_CHANNELS, OF_TAGS, judge, spell
+from apps.actions.conditions.memberships import (
+    MEMBERSHIPS,
+    Target,
+    concerns,
+    judge,
+    needs_target,
+    spell,
+)
 from apps.connectors.frozen import FrozenRow
 from apps.connectors.models import Action, Performing
 from apps.connectors.outcomes import Done, Outcome, Skip
 from apps.connectors.registry import register
 from apps.core import liquid
 from apps.core.fields import Column, RowsField
-from apps.crm.models import Tag
+from apps.crm.models import Category, Tag
 from apps.messaging.models import Channel
 
 _MATCHES = [("all", "Match All Conditions"), ("any", "Match Any Condition")]
 _OPERATOR_CHOICES = [
-    (f"{sort}:{name}", f"{label}: {operator.printed}")
+    (label, [(f"{sort}:{name}", operator.printed) for name, operator in OPERATORS[sort].items()])
     for sort, label in TYPES
-    for name, operator in OPERATORS[sort].items()
 ]
 COLUMNS = [
-    Column("left", "Attribute", placeholder="event.order.total"),
+    Column("left", "Attribute", path=True, placeholder="event.order.total"),
     Column("operator", "Operator", choices=_OPERATOR_CHOICES),
     Column("right", "Value", attributes=True, required=False),
     Column("delimiter", "Delimiter", required=False, placeholder=","),
@@ -104,10 +110,10 @@ class Filter(Action):
 
     def problems(self) -> list[str]:
         errors = [(number, _row_error(row)) for number, row in enumerate(self.conditions, 1)]
-        lacking = [str(row) for row in self._draft_memberships() if row.lacks_tag()]
+        lacking = [row for row in self._draft_memberships() if row.lacks_target()]
         return [
             *(f"Condition {number}: {error}" for number, error in errors if error),
-            *(f"{text}: choose a tag." for text in lacking),
+            *(f"{row}: choose a {concerns(row.what)}." for row in lacking),
         ]
 
     def _draft_memberships(self) -> "list[FilterMembership]":
@@ -144,6 +150,9 @@ class FilterMembership(models.Model):
     action = models.ForeignKey(Filter, on_delete=models.CASCADE, related_name="memberships")
     what = models.CharField("condition", max_length=30, choices=list(MEMBERSHIPS.items()))
     tag = models.ForeignKey(Tag, null=True, blank=True, on_delete=models.RESTRICT, related_name="+")
+    category = models.ForeignKey(
+        Category, null=True, blank=True, on_delete=models.RESTRICT, related_name="+"
+    )
     channel = models.ForeignKey(
         Channel,
         null=True,
@@ -159,19 +168,22 @@ class FilterMembership(models.Model):
         verbose_name_plural = "conditions on the contact"
 
     def __str__(self) -> str:
-        return spell(self.what, self.tag if self.what in OF_TAGS else self.channel)
+        return spell(self.what, self._target())
+
+    def _target(self) -> Target | None:
+        name = concerns(self.what)
+        return getattr(self, name) if name else None
 
     def clean(self) -> None:
         """Keeps no reference that the condition has no use for: it would guard a row in vain."""
-        if self.what not in OF_TAGS:
-            self.tag = None
-        if self.what not in OF_CHANNELS:
-            self.channel = None
-        if self.lacks_tag():
-            raise ValidationError({"tag": "Choose a tag."})
+        concerned = concerns(self.what)
+        for name in {"tag", "category", "channel"} - {concerned}:
+            setattr(self, name, None)
+        if self.lacks_target():
+            raise ValidationError({concerned: f"Choose a {concerned}."})
 
-    def lacks_tag(self) -> bool:
-        return self.what in OF_TAGS and self.tag_id is None
+    def lacks_target(self) -> bool:
+        return needs_target(self.what) and self._target() is None
 
 
 def _check(row: dict[str, str], run: Performing) -> dict[str, Any]:
@@ -204,9 +216,9 @@ def _configs(rows: list[FrozenRow]) -> list[dict[str, Any]]:
 
 def _check_membership(row: FrozenRow, run: Performing) -> dict[str, Any]:
     """One condition on the contact with what was looked at and its verdict, for the timeline."""
-    what, tag, channel = row.config["what"], run.ref(row, "tag"), run.ref(row, "channel")
-    seen = judge(what, run.contact, tag, channel)
-    shown = spell(what, tag if what in OF_TAGS else channel)
+    what = row.config["what"]
+    target = run.ref(row, concerns(what)) if concerns(what) else None
+    seen, shown = judge(what, run.contact, target), spell(what, target)
     verdict = seen.verdict
     told = {"condition": shown, "left": seen.left, "right": seen.right, "passed": verdict.passed}
     return {**told, "warning": verdict.warning} if verdict.warning else told

@@ -34,7 +34,7 @@ class HttpApi(Action):
     """Trigger any 3rd party HTTP API and fetch responses for for seamless integrations"""
 
     slug, title, category, icon = "http_api", "HTTP API", "Notification", "api"
-    gives = "http"
+    gives, given = "http", ["status"]  # and what has been mapped of its answers
     editor = [
         "method",
         "url",

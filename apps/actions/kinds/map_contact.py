@@ -13,7 +13,7 @@ class MapContact(Action):
     steps"""
 
     slug, title, category, icon = "map_contact", "Map Contact", "CRM", "person_search"
-    gives = "mapped"
+    gives, given = "mapped", ["id", "created"]
 
     phone = TemplateField(
         "mobile number",

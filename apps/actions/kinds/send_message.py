@@ -15,7 +15,7 @@ class SendMessage(Action):
     """Send WhatsApp Message"""
 
     slug, title, category, icon = "send_message", "Send Message", "Notification", "chat"
-    gives = "send"
+    gives, given = "send", ["verdict", "recipients"]
     editor = ["channel", "recipients", "text"]
 
     channel = models.ForeignKey(

@@ -1,18 +1,29 @@
-"""A filter's conditions on what the contact belongs to: tags, opt-out list, blacklist."""
+"""A filter's conditions on what the contact belongs to: tags, categories, opt-out list,
+blacklist."""
 
 import pytest
 from django.db.models import RestrictedError
 
+from apps.actions.conditions.memberships import concerns
 from apps.actions.kinds.add_tag import AddTag
 from apps.actions.kinds.filter import Filter, FilterMembership
 from apps.actions.kinds.map_contact import MapContact
 from apps.builder.links import kind_url
 from apps.connectors.frozen import freeze_action
+from apps.connectors.models import Revision
 from apps.connectors.publish import find_problems
 from apps.crm.models import Contact
+from apps.crm.services import add_categories, add_tags
 from apps.engine.models import Run
 from apps.messaging.models import Application, BlacklistEntry, OptOut, OptOutList
-from tests.factories import ChannelFactory, ContactFactory, StepFactory, TagFactory, published
+from tests.factories import (
+    CategoryFactory,
+    ChannelFactory,
+    ContactFactory,
+    StepFactory,
+    TagFactory,
+    published,
+)
 
 pytestmark = pytest.mark.django_db
 
@@ -74,6 +85,18 @@ def test_tags(judged, ana, vip, has, asked):
     assert entry.note == ("Passed" if seen["passed"] else f"Not passed: {spelled}")
 
 
+@pytest.mark.parametrize("inside", [True, False])
+@pytest.mark.parametrize("asked", ["in_category", "not_in_category"])
+def test_categories(judged, ana, inside, asked):
+    gold, new = CategoryFactory(name="Gold"), CategoryFactory(name="New")
+    add_categories(ana, [gold, new] if inside else [new])
+    _, (seen,) = judged({"what": asked, "category": gold})
+    assert seen["passed"] is (inside == (asked == "in_category"))
+    assert (seen["left"], seen["right"]) == (["Gold", "New"] if inside else ["New"], "Gold")
+    verb = "is" if asked == "in_category" else "isn't"
+    assert seen["condition"] == f"Contact {verb} in category Gold"
+
+
 def listed(name, channel, address):
     if name == "blacklisted":
         return BlacklistEntry.objects.create(channel=channel, address=address)
@@ -114,12 +137,18 @@ def test_an_email_channel_lists_email_addresses(judged):
 
 
 def test_without_a_contact_every_one_is_false_and_told(happen, told, vip):
-    rows = [{"what": name, "tag": vip if "tag" in name else None} for name in every_membership()]
+    named = {"tag": vip, "category": CategoryFactory()}
+    rows = [{"what": name, **targets(name, named)} for name in every_membership()]
     run = happen([asking(*rows, match="any"), INSIDE], [NEXT])
     entry = told(run, "filter")
     assert (entry.result, entry.note) == ("skipped", "Not passed: No contact mapped")
     assert [seen["passed"] for seen in entry.went_in["conditions"]] == [False] * len(rows)
     assert list(Contact.objects.values_list("email", flat=True)) == ["next@example.org"]
+
+
+def targets(what, named):
+    """What the condition is about, of what there is."""
+    return {name: row for name, row in named.items() if name == concerns(what)}
 
 
 def every_membership():
@@ -149,29 +178,30 @@ def test_a_tag_of_the_same_run_counts(happen, vip):
     assert inside()
 
 
-@pytest.mark.parametrize("what", ["has_no_tag", "not_blacklisted"])
+@pytest.mark.parametrize("what", ["has_no_tag", "not_in_category", "not_blacklisted"])
 def test_what_vanished_fails_by_name_and_guards_the_step(
     post, drain, clock, told, ana, vip, shop, what
 ):
-    made = published(
-        [asking({"what": what, "tag": vip} if "tag" in what else {"what": what, "channel": shop})],
-        [NEXT],
-        mapping=BY_PHONE,
-    )
+    named = {"tag": vip, "category": CategoryFactory(name="Gold"), "channel": shop}
+    made = published([asking({"what": what, **targets(what, named)})], [NEXT], mapping=BY_PHONE)
     made.steps.first().delete()
-    shop.delete()
-    vip.delete()
+    for row in named.values():
+        row.delete()
     post(made, {"phone": PHONE})
     drain()
     entry = told(Run.objects.get(), "filter")
-    name = 'Tag "vip"' if "tag" in what else 'Channel "Shop"'
+    name = {"tag": 'Tag "vip"', "category": 'Category "Gold"', "channel": 'Channel "Shop"'}[
+        concerns(what)
+    ]
     assert (entry.result, entry.note) == ("failed", f"{name} was deleted")
     assert Contact.objects.filter(email="next@example.org").exists()
 
 
 def test_what_a_condition_names_cannot_be_deleted(vip, shop):
-    published([asking({"what": "has_tag", "tag": vip}, {"what": "blacklisted", "channel": shop})])
-    for used in (vip, shop):
+    gold = CategoryFactory()
+    rows = [{"what": "blacklisted", "channel": shop}, {"what": "in_category", "category": gold}]
+    published([asking({"what": "has_tag", "tag": vip}, *rows)])
+    for used in (vip, shop, gold):
         with pytest.raises(RestrictedError):
             used.delete()
 
@@ -184,22 +214,36 @@ def test_they_are_frozen_by_reference_and_name(vip, shop):
         "memberships": [
             {
                 "config": {"what": "has_tag", "group": "who"},
-                "refs": {"tag": {"id": vip.pk, "name": "vip"}, "channel": None},
+                "refs": {"tag": {"id": vip.pk, "name": "vip"}, "category": None, "channel": None},
             },
             {
                 "config": {"what": "blacklisted", "group": ""},
-                "refs": {"tag": None, "channel": None},
+                "refs": {"tag": None, "category": None, "channel": None},
             },
         ]
     }
 
 
-def test_a_condition_without_its_tag_keeps_the_draft_from_being_published():
+def test_a_condition_frozen_before_there_were_categories_is_judged(
+    post, drain, clock, told, ana, vip
+):
+    made = published([asking({"what": "has_tag", "tag": vip}), INSIDE], mapping=BY_PHONE)
+    add_tags(ana, [vip])
+    document = made.published.document
+    del document["steps"][0]["actions"][0]["rows"]["memberships"][0]["refs"]["category"]
+    Revision.objects.update(document=document)
+    post(made, {"phone": PHONE})
+    drain()
+    assert inside()
+
+
+@pytest.mark.parametrize("target", ["tag", "category"])
+def test_a_condition_without_its_target_keeps_the_draft_from_being_published(target):
     action = Filter.objects.create(step=StepFactory())
-    action.memberships.create(what="has_tag")
+    row = action.memberships.create(what="has_tag" if target == "tag" else "in_category")
     action.memberships.create(what="blacklisted")
     (problem,) = find_problems(action.step.connector)
-    assert (problem.text, problem.action_id) == ("Contact has tag: choose a tag.", action.pk)
+    assert (problem.text, problem.action_id) == (f"{row}: choose a {target}.", action.pk)
 
 
 # --- the form -------------------------------------------------------------------------------------
@@ -209,7 +253,7 @@ def form(*rows):
     sent = {"match": "all", "group_match": "any", "conditions": "[]", "enabled": "on"}
     sent |= {"memberships-TOTAL_FORMS": len(rows), "memberships-INITIAL_FORMS": 0}
     for number, row in enumerate(rows):
-        blank = {"what": "", "tag": "", "channel": "", "group": ""}
+        blank = {"what": "", "tag": "", "category": "", "channel": "", "group": ""}
         sent |= {f"memberships-{number}-{k}": v for k, v in (blank | row).items()}
     return sent
 
@@ -229,6 +273,7 @@ def test_the_form_saves_rows_with_and_without_references(fill_in, vip, shop):
         {"what": "has_tag", "tag": vip.pk},
         {"what": "opted_out", "channel": shop.pk, "group": "a"},
         {"what": "not_blacklisted"},
+        {"what": "not_in_category", "category": CategoryFactory(name="Gold").pk},
         {},
     ]
     assert fill_in(*rows).status_code == 302
@@ -237,20 +282,24 @@ def test_the_form_saves_rows_with_and_without_references(fill_in, vip, shop):
         "Contact has tag vip",
         "Contact is on the opt-out list of Shop",
         "Contact isn't on the blacklist of any channel",
+        "Contact isn't in category Gold",
     ]
     assert action.summary_line == " and ".join(str(r) for r in action.memberships.order_by("pk"))
 
 
 def test_the_form_drops_references_that_the_condition_has_no_use_for(fill_in, vip, shop):
-    both = {"tag": vip.pk, "channel": shop.pk}
-    assert fill_in({"what": "has_tag", **both}, {"what": "blacklisted", **both}).status_code == 302
-    first, second = FilterMembership.objects.order_by("pk")
-    assert (first.tag, first.channel, second.tag, second.channel) == (vip, None, None, shop)
+    every = {"tag": vip, "category": CategoryFactory(), "channel": shop}
+    sent = {name: row.pk for name, row in every.items()}
+    asked = ["has_tag", "not_in_category", "blacklisted"]
+    assert fill_in(*({"what": what, **sent} for what in asked)).status_code == 302
+    rows = FilterMembership.objects.order_by("pk")
+    kept = [{name: getattr(row, name) for name in every if getattr(row, name)} for row in rows]
+    assert kept == [targets(what, every) for what in asked]
 
 
-def test_the_form_asks_for_the_tag(fill_in):
-    answer = fill_in({"what": "has_no_tag"})
-    assert "Choose a tag." in answer.content.decode()
+def test_the_form_asks_for_the_target(fill_in):
+    assert "Choose a tag." in fill_in({"what": "has_no_tag"}).content.decode()
+    assert "Choose a category." in fill_in({"what": "in_category"}).content.decode()
     assert not Filter.objects.exists()
 
 
