@@ -6,7 +6,7 @@ come; else the id of the contact that the mapping found, whoever the run is abou
 turn of such a run maps its contact and ends there, so that every line can be read from the
 database. In later turns only the head of a line goes on: the run that has begun, else the one that
 was accepted first. The others are held: asleep in a Delay without an action, until the run before
-them ends. docs/adr/0007 says why it is built like this.
+them ends. docs/adr/0008 says why it is built like this.
 """
 
 from collections import Counter
