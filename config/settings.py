@@ -173,9 +173,10 @@ Q_CLUSTER = {
     "name": "switchboard",
     "broker_class": "apps.engine.broker.DueBroker",
     "orm": "default",
-    # One worker more than drains, so that the sweep and other ordinary tasks always run.
-    "workers": DRAINS + 1,
-    "queue_limit": DRAINS + 1,
+    # More workers than drains: one for a drain that waits for its last calls while the next one
+    # works, and one for the sweep and other ordinary tasks.
+    "workers": DRAINS + 2,
+    "queue_limit": DRAINS + 2,
     "bulk": 1,
     "timeout": 120,
     "retry": 180,

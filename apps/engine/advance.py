@@ -96,7 +96,10 @@ def advance(
             run.calling = False
         came = perform(item, context, story, alone, flight)
         if isinstance(came, Call):
-            story.calls.fly(context, came, begun)
+            if story.calls.exchange.closing:
+                run.state = Run.State.DUE  # the next drain makes the call
+            else:
+                story.calls.fly(context, came, begun)
             break
         if run.calling:
             story.calls.lost(run)

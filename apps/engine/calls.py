@@ -97,6 +97,8 @@ class Exchange:
     def __init__(self, pool: Pool | None = None) -> None:
         self.pool = pool or Pool()
         self.breaker = Breaker()
+        # Its drain only waits for the calls under way and makes no more.
+        self.closing = False
         self._flights: dict[UUID, Flight] = {}
         self._by_connector: Counter[int] = Counter()
         self._waiting: list[tuple[Any, Answer]] = []

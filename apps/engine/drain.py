@@ -44,8 +44,9 @@ floor = Floor()
 def drain() -> int:
     """Work until nothing is due and no call is under way; returns how many rows were taken.
 
-    Nothing is claimed after SECONDS. Calls that are under way then are waited for, but their drain
-    no longer counts as one: the clock may hand out the next.
+    Nothing is claimed after SECONDS. Calls that are under way then are waited for, but their runs
+    make no more of them here, and the drain no longer counts as one: the clock may hand out the
+    next.
     """
     total = 0
     until = monotonic() + SECONDS
@@ -54,6 +55,7 @@ def drain() -> int:
         _limit_waits()
         while True:
             claiming = monotonic() < until and not floor.stopping.value
+            calls.exchange().closing = not claiming
             if counted and not claiming:
                 _leave()
                 counted = False

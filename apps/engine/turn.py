@@ -197,6 +197,8 @@ def turn(runs: list[Run], landed: Landed | None = None, alone: bool = False) -> 
     for pk in over:
         del landed[pk]
     ring_after_commit(story)
+    if any(run.state == Run.State.DUE for run in reached):
+        ring()
     calls.exchange().start(story.calls.flights)
     return mine[len(reached) :]
 

@@ -209,3 +209,20 @@ def test_a_connector_may_not_hold_all_lines(server, post, drain):
     drain()
     assert len(server.asked) == 9
     assert flying.crowded() == []
+
+
+def test_a_drain_that_ends_makes_no_more_calls_and_leaves_its_runs_to_the_next(server, post, drain):
+    from apps.engine.turn import take_turn
+
+    post(published([call(server), call(server, label="Then")], [(StopRun, {})]), {"n": 1})
+    take_turn()
+    exchange = calls.exchange()
+    exchange.wait(30)
+    exchange.closing = True
+    take_turn(claiming=False)
+    run = Run.objects.get()
+    assert (run.state, run.position, run.calling, run.lease_until) == ("due", 1, False, None)
+    assert (exchange.in_flight, len(server.asked)) == (0, 1)
+    exchange.closing = False
+    drain()
+    assert (Run.objects.get().state, len(server.asked)) == ("stopped", 2)
