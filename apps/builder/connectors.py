@@ -37,6 +37,15 @@ FROZEN = {
     "in_order",
 }
 DELETED = "The connector was deleted."
+_SIGNED = [auth for auth in Connector.Auth.values if auth != Connector.Auth.NONE]
+# Which fields of the form show only for certain values of another, as kinds say it.
+SHOWS_WHEN: dict[str, tuple[str, list[str]]] = {
+    "credential": ("auth", _SIGNED),
+    "auth_header": ("auth", ["header", "hmac"]),
+    "auth_tolerance": ("auth", ["stripe", "standard"]),
+    "dedupe_header": ("dedupe_by", ["header"]),
+    "dedupe_path": ("dedupe_by", ["path"]),
+}
 
 
 class FieldMappingInline(TabularInline):  # type: ignore[misc]
@@ -89,6 +98,10 @@ class ConnectorAdmin(RefusesUsed, ModelAdmin):  # type: ignore[misc]
     warn_unsaved_form = True
     formfield_overrides = {models.TextField: {"widget": UnfoldAdminExpandableTextareaWidget}}
     change_form_template = "builder/connector_form.html"
+    conditional_fields = {
+        field: " || ".join(f"{other} == '{value}'" for value in values)
+        for field, (other, values) in SHOWS_WHEN.items()
+    }
     add_fieldsets = [(None, {"fields": ["name", "description"]})]
     fieldsets = [
         (None, {"fields": ["name", "description", "enabled", "capture"]}),

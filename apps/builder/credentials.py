@@ -17,7 +17,6 @@ from apps.core.vault import VaultError, seal
 
 class CredentialForm(forms.ModelForm):  # type: ignore[type-arg]
     secret = forms.CharField(
-        required=False,
         max_length=10_000,
         widget=UnfoldAdminPasswordWidget(attrs={"autocomplete": "new-password"}),
         help_text="The key, the password or the signing secret. It is encrypted and never shown.",
@@ -25,14 +24,16 @@ class CredentialForm(forms.ModelForm):  # type: ignore[type-arg]
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        if self.instance.pk and "secret" in self.fields:
+        if "secret" not in self.fields:
+            return
+        self.fields["secret"].required = not self.instance.pk
+        self.fields["secret"].error_messages["required"] = "Type in the secret."
+        if self.instance.pk:
             when = date_format(localtime(self.instance.secret_set_at), "DATETIME_FORMAT")
             self.fields["secret"].help_text = f"Set on {when}. Leave it empty to keep it."
 
     def clean_secret(self) -> str:
         secret = str(self.cleaned_data["secret"])
-        if not secret and not self.instance.pk:
-            raise forms.ValidationError("Type in the secret.")
         if secret:
             try:
                 seal(secret)
@@ -55,6 +56,7 @@ class CredentialAdmin(RefusesUsed, ModelAdmin):  # type: ignore[misc]
     list_display = ["name", "kind", "secret_set_at"]
     search_fields = ["name"]
     fields = ["name", "kind", "username", "secret"]
+    conditional_fields = {"username": "kind == 'basic'"}
 
     def save_model(self, request: HttpRequest, obj: Credential, form: Any, change: bool) -> None:
         if form.cleaned_data["secret"]:

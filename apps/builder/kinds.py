@@ -5,6 +5,7 @@ from typing import Any
 
 from django.contrib import admin, messages
 from django.db.models import ForeignKey, Model
+from django.forms import Script
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
 from django.urls import reverse
 from unfold.admin import ModelAdmin, TabularInline
@@ -47,7 +48,17 @@ class RowInline(FlowPermissions, TabularInline):  # type: ignore[misc]
         return super().formfield_for_choice_field(db_field, request, choices=blank, **kwargs)
 
     def formfield_for_dbfield(self, db_field: Any, request: HttpRequest, **kwargs: Any) -> Any:
-        return _without_side_doors(super().formfield_for_dbfield(db_field, request, **kwargs))
+        field = _without_side_doors(super().formfield_for_dbfield(db_field, request, **kwargs))
+        # As `shows_when` of an action, for the fields of one row; row_fields.js reads it.
+        shows_when = getattr(self.model, "shows_when", {})
+        if db_field.name in shows_when:
+            other, values = shows_when[db_field.name]
+            widget = getattr(field.widget, "widget", field.widget)
+            widget.attrs["data-shows-when"] = " ".join([other, *values])
+        return field
+
+    class Media:
+        js = [Script("switchboard/row_fields.js", type="module")]
 
 
 class KindAdmin(FlowPermissions, ModelAdmin):  # type: ignore[misc]

@@ -71,6 +71,8 @@ class Column:
     path: bool = False
     required: bool = True
     placeholder: str = ""
+    # The column that decides, and its values for which this one concerns the row; as for actions.
+    shows_when: tuple[str, list[str]] | None = None
 
     @property
     def groups(self) -> list[tuple[str, Any]]:
@@ -103,6 +105,7 @@ class RowsWidget(forms.Textarea):
                 "attributes": c.attributes,
                 "path": c.path,
                 "placeholder": c.placeholder,
+                "shows_when": c.shows_when,
             }
             for c in self.columns
         ]

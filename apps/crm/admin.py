@@ -177,6 +177,7 @@ class AttributeAdmin(RefusesUsed, ModelAdmin):
     list_filter = ["type"]
     search_fields = ["name", "key"]
     fields = ["name", "type", "choices", "key"]
+    conditional_fields = {"choices": "type == 'choice'"}
 
     def get_fields(self, request: HttpRequest, obj: Attribute | None = None) -> list[str]:
         """Once the type is fixed, only Choice has choices."""
@@ -185,7 +186,14 @@ class AttributeAdmin(RefusesUsed, ModelAdmin):
 
     def get_readonly_fields(self, request: HttpRequest, obj: Attribute | None = None) -> list[str]:
         """Texts name the key and values are kept by type: neither changes later."""
-        return ["type", "key"] if obj else []
+        return ["key"] if obj else []
+
+    def get_form(self, request: HttpRequest, obj: Any = None, *args: Any, **kwargs: Any) -> Any:
+        """The type stays a field of the form, since it decides what else is shown."""
+        form = super().get_form(request, obj, *args, **kwargs)
+        if obj and "type" in form.base_fields:
+            form.base_fields["type"].disabled = True
+        return form
 
     @display(description="In texts")
     def liquid(self, attribute: Attribute) -> str:

@@ -49,6 +49,7 @@ class Rows {
       Object.fromEntries([...line.querySelectorAll("[data-column]")].map((box) => [box.dataset.column, box.value])));
     const filled = rows.filter((row) => Object.values(row).some((value) => value.trim()));
     this.area.value = JSON.stringify(filled);
+    this.show();
     this.area.dispatchEvent(new Event("input", { bubbles: true }));
   }
 
@@ -57,7 +58,22 @@ class Rows {
     line.addEventListener("input", (event) => { event.stopPropagation(); this.write(); });
     this.list.append(line);
     this.number();
+    this.show();
     if (focus) line.querySelector("[data-column]").focus();
+  }
+
+  /* Boxes that don't concern their row are left out; where they concern no row, the whole column. */
+  show() {
+    for (const column of this.columns.filter((one) => one.shows_when)) {
+      const [other, values] = column.shows_when;
+      const cells = [...this.list.querySelectorAll(`.bo-rows-${column.name}`)];
+      const concerned = (cell) =>
+        values.includes(cell.parentElement.querySelector(`[data-column="${other}"]`).value);
+      for (const cell of cells) {
+        cell.hidden = !cells.some(concerned);
+        cell.classList.toggle("bo-vacant", !concerned(cell));
+      }
+    }
   }
 
   cell(column, row) {

@@ -16,7 +16,14 @@ from apps.connectors import registry
 from apps.connectors.models import Action, Connector, Step
 from apps.engine.models import Run
 from apps.messaging.sandbox.models import PhoneMessage
-from tests.factories import ChannelFactory, ConnectorFactory, StepFactory, TagFactory, published
+from tests.factories import (
+    CategoryFactory,
+    ChannelFactory,
+    ConnectorFactory,
+    StepFactory,
+    TagFactory,
+    published,
+)
 
 ANA = "+4915112345678"
 ORDER = {"order": {"id": 7, "total": 99}, "customer": {"name": "Ana", "phone": ANA}}
@@ -235,6 +242,48 @@ def test_rows_are_added_moved_and_removed_without_a_mouse(owner_page: Page, thre
     action.refresh_from_db()
     seen = [(row["left"], row["operator"], row["right"]) for row in action.conditions]
     assert seen == [("event.b", "text:is", "b"), ("event.c", "text:not_empty", "")]
+
+
+def test_a_filter_asks_for_what_its_conditions_need(owner_page: Page, three):
+    gold = CategoryFactory(name="Gold members")
+    TagFactory(name="vip")
+    owner_page.goto(f"{kind_url(Filter, 'add')}?step={three.pk}")
+    owner_page.get_by_label("Attribute", exact=True).fill("event.city")
+    delimiter = owner_page.get_by_label("Delimiter")
+    owner_page.get_by_label("Operator").select_option("text:is")
+    expect(delimiter).to_be_hidden()
+    owner_page.get_by_label("Operator").select_option("text:in_list")
+    delimiter.fill("|")
+    owner_page.get_by_label("Value").fill("Bonn|Köln")
+
+    cells = owner_page.locator("#memberships-0, tr.form-row").first.locator("td")
+    owner_page.locator("[name=memberships-0-what]").select_option("has_tag")
+    expect(cells.filter(has=owner_page.locator("[name$=-tag]"))).to_be_visible()
+    owner_page.locator("[name=memberships-0-what]").select_option("in_category")
+    expect(cells.filter(has=owner_page.locator("[name$=-tag]"))).to_be_hidden()
+    cells.filter(has=owner_page.locator("[name$=-category]")).locator(".select2-selection").click()
+    owner_page.get_by_role("option", name="Gold members").click()
+    owner_page.get_by_role("button", name="Save", exact=True).click()
+    expect(owner_page).to_have_url(re.compile(r"/flow/#action-\d+$"))
+    action = Filter.objects.get()
+    assert action.conditions[0]["delimiter"] == "|"
+    assert action.memberships.get().category == gold
+
+
+def test_the_settings_ask_for_what_the_chosen_check_needs(owner_page: Page, three):
+    page = owner_page
+    page.goto(reverse("admin:connectors_connector_change", args=[three.connector_id]))
+    named = {name: page.locator(f"[name={name}]") for name in ("auth_header", "auth_tolerance")}
+    named["credential"] = page.locator("[name=credential]")
+    for auth, shown in [
+        ("none", set()),
+        ("basic", {"credential"}),
+        ("hmac", {"credential", "auth_header"}),
+        ("stripe", {"credential", "auth_tolerance"}),
+    ]:
+        page.locator("[name=auth]").select_option(auth)
+        for name, field in named.items():
+            expect(field).to_be_visible(visible=name in shown)
 
 
 def test_mistakes_in_rows_stay_on_the_page(owner_page: Page, three):

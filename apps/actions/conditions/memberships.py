@@ -49,6 +49,11 @@ def concerns(what: str) -> str:
     return _CONCERNS.get(what, "")
 
 
+def about(target: str) -> list[str]:
+    """The conditions that are about a tag, a category or a channel."""
+    return [what for what, concerned in _CONCERNS.items() if concerned == target]
+
+
 def needs_target(what: str) -> bool:
     """Whether it can't be asked without naming what to look for; a channel may be any."""
     return concerns(what) in ("tag", "category")

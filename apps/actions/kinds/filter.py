@@ -17,6 +17,7 @@ from apps.actions.conditions import (
 from apps.actions.conditions.memberships import (
     MEMBERSHIPS,
     Target,
+    about,
     concerns,
     judge,
     needs_target,
@@ -40,7 +41,13 @@ COLUMNS = [
     Column("left", "Attribute", path=True, placeholder="event.order.total"),
     Column("operator", "Operator", choices=_OPERATOR_CHOICES),
     Column("right", "Value", attributes=True, required=False),
-    Column("delimiter", "Delimiter", required=False, placeholder=","),
+    Column(
+        "delimiter",
+        "Delimiter",
+        required=False,
+        placeholder=",",
+        shows_when=("operator", ["text:in_list", "text:not_in_list"]),
+    ),
     Column("group", "Group", required=False),
 ]
 
@@ -146,6 +153,8 @@ class Filter(Action):
 
 class FilterMembership(models.Model):
     """A condition on what the contact belongs to."""
+
+    shows_when = {name: ("what", about(name)) for name in ("tag", "category", "channel")}
 
     action = models.ForeignKey(Filter, on_delete=models.CASCADE, related_name="memberships")
     what = models.CharField("condition", max_length=30, choices=list(MEMBERSHIPS.items()))
