@@ -1,12 +1,17 @@
-"""make prove: the full numbers. PART=durability, figures or flat runs only one of the three."""
+"""make prove: the full numbers. PART=durability, figures, flat or slow runs only one."""
 
 import os
 
 from benchmarks import durability
-from benchmarks.speed import figures, flat
+from benchmarks.speed import figures, flat, slow
 from tests.run import find_postgresql
 
-PARTS = {"durability": durability.main, "figures": figures.main, "flat": flat.main}
+PARTS = {
+    "durability": durability.main,
+    "figures": figures.main,
+    "flat": flat.main,
+    "slow": slow.main,
+}
 
 
 def main() -> None:

@@ -5,13 +5,12 @@ import json
 import os
 import statistics
 import tempfile
-import threading
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
 from apps.core import clock
 from benchmarks.speed import backlog, machine
+from benchmarks.speed.echo import Echo
 from benchmarks.speed.figures import SHARE, of
 from tests.installation import ROOT, Installation, installed
 
@@ -21,33 +20,9 @@ TABLES = ("engine_run", "engine_event", "engine_attempt", "engine_call", "engine
 BUFFERS = "SELECT blks_hit + blks_read FROM pg_stat_database WHERE datname = current_database()"
 
 
-class _Server(ThreadingHTTPServer):
-    daemon_threads = True
-    request_queue_size = 512  # a few hundred calls begin in the same moment
-
-
-class _Echo(BaseHTTPRequestHandler):
-    protocol_version = "HTTP/1.1"
-    wbufsize = -1  # headers and body leave together
-    disable_nagle_algorithm = True
-
-    def do_POST(self) -> None:
-        self.rfile.read(int(self.headers["Content-Length"]))
-        body = b'{"id": "r-1"}'
-        self.send_response(200)
-        self.send_header("Content-Length", str(len(body)))
-        self.end_headers()
-        self.wfile.write(body)
-
-    def log_message(self, format: str, *args: Any) -> None:
-        pass
-
-
 def main(server: str) -> None:
     finished, asleep = of(1_000_000), of(100_000)
-    echo = _Server(("127.0.0.1", 0), _Echo)
-    threading.Thread(target=echo.serve_forever, daemon=True).start()
-    os.environ["ECHO_URL"] = f"http://127.0.0.1:{echo.server_address[1]}"
+    os.environ["ECHO_URL"] = Echo().url
     os.environ["PYTHONPATH"] = str(ROOT)
     with (
         tempfile.TemporaryDirectory() as one,
