@@ -112,8 +112,8 @@ def _write(server: str, pairs: list[tuple[list[float], list[float]]]) -> None:
         "",
         f"`PART=slow make prove`, {clock.now():%Y-%m-%d}, share {SHARE:g} of the full size. "
         f"{machine.shape(server)}. One connector makes {BUSY_RATE} calls a second; in the "
-        f"second window of a pair one in twenty is answered after {LATE} seconds. Milliseconds from "
-        f"posting an event to another connector ({OTHER_RATE} a second) to its call.",
+        f"second window of a pair one in twenty is answered after {LATE} seconds. Milliseconds "
+        f"from posting an event to another connector ({OTHER_RATE} a second) to its call.",
         "",
         "| pair | all fast: p50 | p99 | 5 % slow: p50 | p99 | p99 ratio |",
         "|---|---|---|---|---|---|",
