@@ -14,7 +14,7 @@ test: $(VENV)/.installed
 	@$(BIN)/python -m tests.run
 
 prove: $(VENV)/.installed
-	@DELAY_EXAMPLES=3000 $(BIN)/pytest -q --timeout 3600 tests/engine/test_delay_properties.py
+	@[ -n "$(PART)" ] || DELAY_EXAMPLES=3000 $(BIN)/pytest -q --timeout 3600 tests/engine/test_delay_properties.py
 	@$(BIN)/python -m benchmarks.prove
 
 # The production shape with the flows of the load harness, on DATABASE_URL (benchmarks/README.md).
