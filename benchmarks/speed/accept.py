@@ -38,8 +38,8 @@ def accept(installation: Installation, flow: dict[str, Any], seconds: int) -> di
     refused = re.search(r"Non-2xx or 3xx responses: (\d+)", done)
     return {
         "per_second": float(_found(r"Requests/sec:\s+([\d.]+)", done)),
-        "p50_ms": _milliseconds(_found(r"50%\s+(\S+)", done)),
-        "p99_ms": _milliseconds(_found(r"99%\s+(\S+)", done)),
+        "p50_ms": _milliseconds(_found(r"\n +50% +(\S+)", done)),
+        "p99_ms": _milliseconds(_found(r"\n +99% +(\S+)", done)),
         "refused": float(refused[1]) if refused else 0,
     }
 
