@@ -86,11 +86,13 @@ class DueBroker(ORM):
         if due_at is not None:
             wait = min(wait, (due_at - clock.now()).total_seconds())
         if wait <= 0:
-            wait = floor.barren_at.value + BARREN_PAUSE - monotonic()
-            if wait <= 0:
+            looked = monotonic() - floor.barren_at.value
+            # What has become due since that look was not there to be found.
+            if looked >= min(BARREN_PAUSE, -wait):
                 with floor.drains.get_lock():
                     floor.drains.value += 1
                 return [(DRAIN, self._drain)]
+            wait = BARREN_PAUSE - looked
         self._wait(wait)
         return None
 
