@@ -6,6 +6,8 @@ from pathlib import Path
 
 import psycopg
 
+from tests.chaos.scenario import descendants
+
 _TICK = os.sysconf("SC_CLK_TCK")
 
 
@@ -29,26 +31,11 @@ def shape(database: str) -> str:
     )
 
 
-def family(pid: int) -> list[int]:
-    """`pid` and all processes below it."""
-    children: dict[int, list[int]] = {}
-    for stat in Path("/proc").glob("[0-9]*/stat"):
-        try:
-            fields = stat.read_text().rpartition(")")[2].split()
-        except OSError:
-            continue
-        children.setdefault(int(fields[1]), []).append(int(stat.parent.name))
-    found = [pid]
-    for parent in found:
-        found += children.get(parent, [])
-    return found
-
-
 def cpu_seconds(pid: int) -> float:
     """CPU time that a process and all below it have used so far; those that ended count for
     their parent."""
     total = 0
-    for member in family(pid):
+    for member in descendants(pid):
         try:
             fields = Path(f"/proc/{member}/stat").read_text().rpartition(")")[2].split()
         except OSError:
@@ -89,7 +76,7 @@ def _with_ended(pid: int) -> float:
 def pss_megabytes(pid: int) -> float:
     """Memory of a process and all below it, shared pages counted once."""
     total = 0
-    for member in family(pid):
+    for member in descendants(pid):
         try:
             lines = Path(f"/proc/{member}/smaps_rollup").read_text().splitlines()
         except OSError:

@@ -74,7 +74,7 @@ class Scenario:
     def kill_everything(self) -> None:
         """kill -9 of the whole cluster at once."""
         if self._worker is not None:
-            with_children = _descendants(self._worker.pid)
+            with_children = descendants(self._worker.pid)
             for pid in with_children:
                 _kill(pid)
             self._worker.wait()
@@ -95,7 +95,7 @@ class Scenario:
     def kill_one_process(self, chance: random.Random) -> None:
         """kill -9 of any one process below the supervisor."""
         assert self._worker is not None
-        below = _descendants(self._worker.pid)[1:]
+        below = descendants(self._worker.pid)[1:]
         if below:
             _kill(chance.choice(below))
 
@@ -224,7 +224,7 @@ def check(report: dict[str, Any], runs: int, delays: int = 1) -> None:
     assert report["missing"] == report["unknown"]
 
 
-def _descendants(pid: int) -> list[int]:
+def descendants(pid: int) -> list[int]:
     """`pid` and all processes below it."""
     children: dict[int, list[int]] = {}
     for stat in Path("/proc").glob("[0-9]*/stat"):

@@ -7,7 +7,7 @@ from collections import Counter
 
 import pytest
 
-from tests.chaos.scenario import _descendants
+from tests.chaos.scenario import descendants
 from tests.installation import installed
 from tests.run import find_postgresql
 from tests.servers import serving
@@ -59,7 +59,7 @@ def until(true, what):
 
 
 def kill_everything(worker):
-    for pid in _descendants(worker.pid):
+    for pid in descendants(worker.pid):
         try:
             os.kill(pid, signal.SIGKILL)
         except ProcessLookupError:
