@@ -4,6 +4,7 @@ import threading
 import time
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
+from urllib.parse import unquote
 
 
 class Echo(ThreadingHTTPServer):
@@ -31,8 +32,9 @@ class _Handler(BaseHTTPRequestHandler):
         at = time.monotonic()
         self.rfile.read(int(self.headers["Content-Length"]))
         server: Any = self.server
-        server.asked_at[self.path] = at
-        _, kind, *rest = self.path.split("/")
+        path = unquote(self.path)  # attributes in a URL are encoded
+        server.asked_at[path] = at
+        _, kind, *rest = path.split("/")
         if kind == "late":
             time.sleep(float(rest[0]))
         body = b'{"id": "r-1"}'
