@@ -5,7 +5,7 @@ from datetime import datetime, timedelta
 from apps.core import clock
 from apps.core.http.messages import Failure, Kind, Response
 
-# So many calls in a row that found nobody open it for so long; then one call tries again.
+# After so many calls in a row that found nobody, runs pause for so long; then one call tries again.
 FAILURES = 5
 PAUSE = timedelta(seconds=30)
 _NOBODY = {Kind.DNS, Kind.CONNECT, Kind.TLS, Kind.TIMEOUT, Kind.LOST}
@@ -17,17 +17,17 @@ class Breaker:
 
     def __init__(self) -> None:
         self._failures: dict[str, int] = {}
-        self._closed_until: dict[str, datetime] = {}
+        self._paused_until: dict[str, datetime] = {}
 
     def parked_until(self, host: str) -> datetime | None:
         """When to come again; None to go ahead. Whoever goes ahead after a pause is the one that
         tries: all others wait for what becomes of it."""
-        until = self._closed_until.get(host)
+        until = self._paused_until.get(host)
         if until is None:
             return None
         if until > clock.now():
             return until
-        self._closed_until[host] = clock.now() + PAUSE
+        self._paused_until[host] = clock.now() + PAUSE
         return None
 
     def saw(self, host: str, answer: Response | Failure) -> None:
@@ -37,8 +37,8 @@ class Breaker:
                 return
         elif answer.status not in _OVERLOADED:
             self._failures.pop(host, None)
-            self._closed_until.pop(host, None)
+            self._paused_until.pop(host, None)
             return
         self._failures[host] = self._failures.get(host, 0) + 1
         if self._failures[host] >= FAILURES:
-            self._closed_until[host] = clock.now() + PAUSE
+            self._paused_until[host] = clock.now() + PAUSE
