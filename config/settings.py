@@ -45,6 +45,7 @@ INSTALLED_APPS = [
     "apps.crm",
     "apps.messaging",
     "apps.messaging.sandbox",
+    "apps.datastore",
     "apps.connectors",
     "apps.engine",
     "apps.actions",

@@ -6,7 +6,17 @@ from pathlib import Path
 
 from django.apps import apps
 
-ROOMS = ["core", "crm", "messaging", "sandbox", "connectors", "engine", "actions", "builder"]
+ROOMS = [
+    "core",
+    "crm",
+    "messaging",
+    "sandbox",
+    "datastore",
+    "connectors",
+    "engine",
+    "actions",
+    "builder",
+]
 
 
 def test_every_foreign_key_points_down_or_stays():
