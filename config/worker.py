@@ -1,15 +1,18 @@
-"""The worker of the web server: gunicorn's threads, but nobody holds one for ever, and what is not
-HTTP is refused in the form that webhook callers know."""
+"""The worker of the web server: gunicorn's threads, but everyday posts to webhooks take an express
+lane, nobody holds a thread for ever, and what is not HTTP is refused in the form that webhook
+callers know."""
 
 import json
 import socket
 from contextlib import suppress
+from functools import partial
+from selectors import EVENT_READ
 from time import monotonic
 from typing import Any
 
 from gunicorn import util
 from gunicorn.http import errors
-from gunicorn.workers.gthread import ThreadWorker
+from gunicorn.workers.gthread import DEFAULT_WORKER_DATA_TIMEOUT, TConn, ThreadWorker
 
 from config import env
 
@@ -41,6 +44,45 @@ class Worker(ThreadWorker):
         super().__init__(*args, **kwargs)
         # Connections that a thread is busy with, and until when their requests must have come.
         self.until: dict[Any, float] = {}
+        self.lane: Any = None
+
+    def init_process(self) -> None:
+        # Not before Django is set up, which this module is read for.
+        from apps.engine import express
+        from config.lane import Lane
+
+        if express.is_offered() and not self.cfg.is_ssl:
+            self.lane = Lane(partial(self.method_queue.defer, self.leave_lane))
+        super().init_process()
+
+    def accept(self, listener: Any) -> None:
+        """A new connection waits for its first bytes with the others, not in a thread."""
+        try:
+            client, address = listener.accept()
+        except (BlockingIOError, ConnectionAbortedError):
+            return
+        self.nr_conns += 1
+        conn = TConn(self.cfg, client, address, listener.getsockname())
+        conn.timeout = monotonic() + DEFAULT_WORKER_DATA_TIMEOUT
+        self.pending_conns.append(conn)
+        self.poller.register(client, EVENT_READ, partial(self.on_pending_socket_readable, conn))
+
+    def enqueue_req(self, conn: Any) -> None:
+        if not (self.alive and self.lane and self.keeps_more() and self.lane.take(conn)):
+            super().enqueue_req(conn)
+
+    def keeps_more(self) -> bool:
+        return len(self.keepalived_conns) < self.max_keepalived
+
+    def leave_lane(self, answered: list[Any], usual: list[Any]) -> None:
+        for conn in answered:
+            conn.set_timeout()
+            self.keepalived_conns.append(conn)
+            self.poller.register(
+                conn.sock, EVENT_READ, partial(self.on_client_socket_readable, conn)
+            )
+        for conn in usual:
+            super().enqueue_req(conn)
 
     def handle(self, conn: Any) -> Any:
         conn.has_arrived = conn.is_late = False

@@ -10,6 +10,7 @@ from django.test import Client
 
 from apps.core import clock as core_clock
 from apps.engine import calls, intake, rate
+from apps.engine.agenda import look
 from apps.engine.drain import round_of_lanes
 
 PAYLOADS = Path(__file__).parent / "payloads"
@@ -54,7 +55,7 @@ def drain() -> Callable[[], int]:
     def work() -> int:
         total = 0
         for _ in range(1000):
-            taken = round_of_lanes()
+            taken = round_of_lanes(look().due())
             total += taken
             if not taken:
                 if not calls.exchange().in_flight:

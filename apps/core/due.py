@@ -75,13 +75,6 @@ class Due(models.Model):
             )
         return count
 
-    @classmethod
-    def earliest(cls) -> datetime | None:
-        """When the first waiting row wakes."""
-        table: Any = cls._default_manager
-        waiting = table.filter(state=cls.READY).order_by("wake_at")
-        return waiting.values_list("wake_at", flat=True).first()  # type: ignore[no-any-return]
-
 
 def is_postgresql() -> bool:
     return connection.vendor == "postgresql"

@@ -16,13 +16,12 @@ from django_q.signing import SignedPackage
 from apps.core import clock
 from apps.engine.agenda import earliest_due
 from apps.engine.bell import LOOKS_EVERY, SQLITE_LOOKS_EVERY, heard, listen
-from apps.engine.drain import floor
+from apps.engine.drain import BARREN_PAUSE, floor
 
 logger = logging.getLogger(__name__)
 
-# After a drain found nothing although a row looked due (an earlier message to the same address is
-# under way, another host was faster), the next one is not handed out for this long.
-BARREN_PAUSE = 0.1
+# A drain that is there already gets so many seconds to find what has just become due.
+LEAD = 0.02
 # Seconds between two looks whether a drain has ended, while no more may start.
 BUSY_PAUSE = 0.02
 DRAIN = "drain"
@@ -41,7 +40,7 @@ class DueBroker(ORM):
                 "name": DRAIN,
                 "func": "apps.engine.drain.drain",
                 "args": (),
-                "kwargs": {},
+                "kwargs": {"stays": True},
             }
         )
 
@@ -85,6 +84,8 @@ class DueBroker(ORM):
         due_at = earliest_due()
         if due_at is not None:
             wait = min(wait, (due_at - clock.now()).total_seconds())
+        if floor.drains.value and wait > -LEAD:
+            wait += LEAD
         if wait <= 0:
             looked = monotonic() - floor.barren_at.value
             # What has become due since that look was not there to be found.

@@ -2,6 +2,7 @@
 due or its time is up; the clock (broker.py) hands out the next one when something wakes."""
 
 import logging
+from collections.abc import Collection
 from multiprocessing import Value
 from time import monotonic
 from typing import Any
@@ -11,7 +12,7 @@ from django.db import connection
 from apps.core import clock
 from apps.core.due import is_postgresql
 from apps.engine import calls, delays, schedules
-from apps.engine.agenda import earliest_due
+from apps.engine.agenda import Agenda, look
 from apps.engine.bell import LOOKS_EVERY, SQLITE_LOOKS_EVERY, heard, listen
 from apps.engine.turn import take_turn
 from apps.messaging import delivery
@@ -20,6 +21,11 @@ logger = logging.getLogger(__name__)
 
 SECONDS = 40
 HANGS_AFTER = 10
+# After a look found rows due that could not be taken (an earlier message to the same address is
+# under way, another host was faster), the next one comes after so many seconds.
+BARREN_PAUSE = 0.1
+# Seconds between two looks of a waiting drain whether it is to stop.
+LOOKS_UP = 0.2
 
 
 class Floor:
@@ -28,6 +34,7 @@ class Floor:
     def __init__(self) -> None:
         self.drains: Any = Value("i", 0)  # handed out and not finished
         self.stopping: Any = Value("b", 0)
+        self.waiting: Any = Value("b", 0)  # one drain is there and waits for the bell
         # When a drain last found nothing to do (system-wide monotonic clock).
         self.barren_at: Any = Value("d", 0.0)
 
@@ -35,14 +42,18 @@ class Floor:
         """Before a (re)start: nobody of the former cluster is left."""
         self.drains.value = 0
         self.stopping.value = 0
+        self.waiting.value = 0
         self.barren_at.value = 0.0
 
 
 floor = Floor()
 
 
-def drain() -> int:
+def drain(stays: bool = False) -> int:
     """Work until nothing is due and no call is under way; returns how many rows were taken.
+
+    `stays`: then wait for the bell, if no other drain does, and work on: what is posted then need
+    not wait until the clock has handed out a drain.
 
     Nothing is claimed after SECONDS. Calls that are under way then are waited for, but their runs
     make no more of them here, and the drain no longer counts as one: the clock may hand out the
@@ -59,9 +70,12 @@ def drain() -> int:
             if counted and not claiming:
                 _leave()
                 counted = False
-            taken = round_of_lanes() if claiming else take_turn(claiming=False)
+            agenda = look() if claiming else Agenda({})
+            taken = round_of_lanes(agenda.due())
             total += taken
-            if not taken and not _wait_for_answers(claiming):
+            if taken or _wait_for_answers(agenda, claiming):
+                continue
+            if not (stays and claiming and _wait_for_bell(agenda, until)):
                 return total
     finally:
         if not total:
@@ -70,12 +84,17 @@ def drain() -> int:
             _leave()
 
 
-def round_of_lanes() -> int:
-    """One turn of each lane, so that none starves another."""
-    return schedules.fire() + delays.wake() + take_turn() + delivery.turn()
+def round_of_lanes(due: Collection[str]) -> int:
+    """One turn of each lane that is due, so that none starves another; runs whose calls were
+    answered go on in any case."""
+    taken = schedules.fire() if "schedules" in due else 0
+    # Before the runs: a delay that has ended is too late to be cancelled by one of them.
+    taken += delays.wake() if "delays" in due else 0
+    taken += take_turn("runs" in due, "suspects" in due)
+    return taken + (delivery.turn() if "messages" in due else 0)
 
 
-def _wait_for_answers(claiming: bool) -> bool:
+def _wait_for_answers(agenda: Agenda, claiming: bool) -> bool:
     """Wait until a call has ended or, with `claiming`, a row may be due; False when no call is
     under way."""
     exchange = calls.exchange()
@@ -84,19 +103,44 @@ def _wait_for_answers(claiming: bool) -> bool:
     if not claiming:
         exchange.wait(LOOKS_EVERY.total_seconds())
     elif (bell := listen()) is not None:
-        wait = _until_due()
         if not heard(bell):
-            exchange.wait(wait, [bell.fileno()])
+            exchange.wait(_until_due(agenda), [bell.fileno()])
     else:
-        exchange.wait(min(_until_due(), SQLITE_LOOKS_EVERY))
+        exchange.wait(min(_until_due(agenda), SQLITE_LOOKS_EVERY))
     return True
 
 
-def _until_due() -> float:
-    """Seconds until the next row may be due, LOOKS_EVERY at the most."""
+def _wait_for_bell(agenda: Agenda, until: float) -> bool:
+    """Wait until a row may be due; False when another drain waits already, when there is no bell,
+    and when it is time to end."""
+    bell = listen()
+    if bell is None or not _sits_down():
+        return False
+    try:
+        due = monotonic() + _until_due(agenda)
+        while not floor.stopping.value and monotonic() < until:
+            if heard(bell, min(max(0.0, due - monotonic()), LOOKS_UP)) or monotonic() >= due:
+                return True
+        return False
+    finally:
+        floor.waiting.value = 0
+
+
+def _sits_down() -> bool:
+    with floor.waiting.get_lock():
+        if floor.waiting.value:
+            return False
+        floor.waiting.value = 1
+        return True
+
+
+def _until_due(agenda: Agenda) -> float:
+    """Seconds until the next row may be due, LOOKS_EVERY at the most; a while, if one is due that
+    could not be taken."""
     wait = LOOKS_EVERY.total_seconds()
-    at = earliest_due()
-    return wait if at is None else max(0.0, min(wait, (at - clock.now()).total_seconds()))
+    if agenda.earliest is not None:
+        wait = min(wait, (agenda.earliest - clock.now()).total_seconds())
+    return wait if wait > 0 else BARREN_PAUSE
 
 
 def _leave() -> None:

@@ -79,10 +79,15 @@ def lookup(token: str, fresh: bool = False) -> Intake | None:
     Only connectors that take events are remembered, so whatever would be refused has just been
     read. `fresh` reads in any case.
     """
-    known = None if fresh else _cache.get(token)
+    return (None if fresh else remembered(token)) or _read(token)
+
+
+def remembered(token: str) -> Intake | None:
+    """The connector of a token, when this process has looked it up before."""
+    known = _cache.get(token)
     if known is not None and known.until is not None and known.until <= clock.now():
-        known = None
-    return known or _read(token)
+        return None
+    return known
 
 
 def _read(token: str) -> Intake | None:
@@ -160,45 +165,50 @@ WITH open AS (
     SELECT id, %(dedupe)s, event_id, %(expires)s FROM open
     ON CONFLICT (connector_id, key) DO UPDATE
         SET event_id = excluded.event_id, expires_at = excluded.expires_at
-        WHERE engine_dedupekey.expires_at < %(now)s
+        WHERE engine_dedupekey.expires_at < %(at)s
     RETURNING connector_id AS id, event_id
 ), event AS (
     INSERT INTO engine_event (id, connector_id, source, state, received_at, content_type, form,
                               body, query, error)
-    SELECT event_id, id, 'webhook', 'accepted', %(now)s, %(content_type)s, %(form)s,
+    SELECT event_id, id, 'webhook', 'accepted', %(at)s, %(content_type)s, %(form)s,
            %(body)s, %(query)s, '' FROM first
     RETURNING id
 ), run AS (
     INSERT INTO engine_run (event_id, connector_id, revision_id, state, wake_at, started_at,
                             position, passage, attempts, values, error, lease_owner, lease_epoch,
                             line, cause, cause_id)
-    SELECT id, %(connector)s, %(revision)s, 'due', %(now)s, %(now)s,
+    SELECT id, %(connector)s, %(revision)s, 'due', %(at)s, %(at)s,
            -1, 1, 0, '{{}}', '', '', 0, %(line)s::bigint, 'event', id FROM event
 )
 SELECT id, pg_notify('{CHANNEL}', '') FROM event
 """
 
 
-def _store_in_one_statement(intake: Intake, posted: Posted, dedupe_key: str) -> int | None:
-    now = clock.now()
-    columns = {
+def columns(intake: Intake, posted: Posted, now: datetime) -> dict[str, Any]:
+    """An event and its run as together.py stores them."""
+    return {
         "connector": intake.connector_id,
         "version": intake.version,
         "revision": intake.revision_id,
+        "line": intake.line,
+        "at": now,
         "content_type": posted.content_type,
         "form": posted.body.form,
         "body": posted.body.text,
         "query": JsonText().get_prep_value(posted.query),
     }
+
+
+def _store_in_one_statement(intake: Intake, posted: Posted, dedupe_key: str) -> int | None:
+    now = clock.now()
+    values = columns(intake, posted, now)
     if not dedupe_key:
-        return together.group.store({**columns, "line": intake.line, "at": now})
+        return together.group.store(values)
     with connection.cursor() as cursor:
         cursor.execute(
             _DEDUPE_SQL,
             {
-                **columns,
-                "line": intake.line,
-                "now": now,
+                **values,
                 "expires": now + timedelta(days=settings.DEDUPE_DAYS),
                 "dedupe": dedupe_key,
             },

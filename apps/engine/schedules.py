@@ -12,7 +12,6 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from cronsim import CronSimError
 from django.db import transaction
-from django.db.models import Min
 
 from apps.connectors.models import Connector
 from apps.core import clock, cron
@@ -46,12 +45,6 @@ def read_payload(text: str) -> dict[str, Any]:
     if taken:
         raise ValueError(f'"{taken[0]}" is filled in by the schedule: choose another name.')
     return payload
-
-
-def earliest() -> datetime | None:
-    """When the next schedule comes."""
-    enabled = Schedule.objects.filter(enabled=True)
-    return enabled.aggregate(at=Min("next_at"))["at"]  # type: ignore[no-any-return]
 
 
 def fire(limit: int = 100) -> int:

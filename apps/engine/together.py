@@ -5,6 +5,7 @@ storing stores what is there, and whoever comes meanwhile is stored together by 
 """
 
 import json
+import logging
 from dataclasses import dataclass, field
 from threading import Event as Signal
 from threading import Lock, local
@@ -14,6 +15,8 @@ from typing import Any, cast
 from django.db import DataError, IntegrityError, connection
 
 from apps.engine.bell import CHANNEL
+
+logger = logging.getLogger(__name__)
 
 MOST = 100
 # A connection that worked so many seconds ago is not asked whether it still does.
@@ -46,7 +49,9 @@ _encode = json.JSONEncoder(default=str).encode
 
 
 @dataclass
-class _Post:
+class Post:
+    """One event that is to be stored, and what became of it."""
+
     columns: dict[str, Any]
     done: Signal = field(default_factory=Signal)
     leads: bool = False
@@ -59,13 +64,13 @@ class Group:
 
     def __init__(self) -> None:
         self._lock = Lock()
-        self._waiting: list[_Post] = []
+        self._waiting: list[Post] = []
         self._busy = False
 
     def store(self, columns: dict[str, Any]) -> int | None:
         """Store one event and its run, with whatever else came; the event's id, or None when its
         connector takes no events any more. Raises what the database raises."""
-        post = _Post(columns)
+        post = Post(columns)
         with self._lock:
             self._waiting.append(post)
             post.leads = not self._busy
@@ -83,7 +88,7 @@ class Group:
         with self._lock:
             posts, self._waiting = self._waiting[:MOST], self._waiting[MOST:]
         try:
-            _store_all(posts)
+            store_all(posts)
         finally:
             with self._lock:
                 self._busy = bool(self._waiting)
@@ -94,7 +99,8 @@ class Group:
                 post.done.set()
 
 
-def _store_all(posts: list[_Post]) -> None:
+def store_all(posts: list[Post]) -> None:
+    """Store them by one statement; each gets its `event_id`, or the `error` that is its own."""
     try:
         ids = _store([post.columns for post in posts])
     except (DataError, IntegrityError) as error:
@@ -102,7 +108,7 @@ def _store_all(posts: list[_Post]) -> None:
             posts[0].error = error
         else:  # One of them is to blame, and the others are not.
             for post in posts:
-                _store_all([post])
+                store_all([post])
     except Exception as error:
         for post in posts:
             post.error = error

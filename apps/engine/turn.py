@@ -57,17 +57,18 @@ _WRITTEN = [
 Landed = dict[int, Flight]
 
 
-def take_turn(claiming: bool = True) -> int:
-    """Go on with the runs whose calls were answered; with `claiming`, also claim and advance one
-    batch and, if there is one, one suspect by itself. Returns how many runs were taken."""
+def take_turn(runs: bool = True, suspects: bool = True) -> int:
+    """Go on with the runs whose calls were answered; with `runs`, also claim and advance one batch
+    and, with `suspects`, one of these by itself. Returns how many runs were taken."""
     exchange = calls.exchange()
     landed = {flight.run.pk: flight for flight in exchange.answers()}
     batch: list[Run] = []
     suspect: list[Run] = []
     # Those that came back may call again, so their lines are not free.
-    room = exchange.room - len(landed) if claiming else 0
-    if room > 1:
+    room = exchange.room - len(landed)
+    if suspects and room > 1:
         suspect = claim_suspect()
+    if runs and room > 1:
         batch = claim_batch(min(_reach, room - 1), exchange.crowded())
     if suspect and suspect[0].attempts > MAX_ATTEMPTS:
         give_up(suspect[0])

@@ -12,11 +12,12 @@ import django
 if __name__ == "__main__":
     django.setup()
     from apps.engine import calls
+    from apps.engine.agenda import look
     from apps.engine.drain import round_of_lanes
 
     begun, cpu = time.monotonic(), time.process_time()
     while True:
-        if not round_of_lanes():
+        if not round_of_lanes(look().due()):
             if not calls.exchange().in_flight:
                 break
             calls.exchange().wait(0.05)

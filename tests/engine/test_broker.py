@@ -10,7 +10,7 @@ from apps.actions.kinds.delay import Delay
 from apps.actions.kinds.stop import StopRun
 from apps.engine import broker as broker_module
 from apps.engine.agenda import earliest_due
-from apps.engine.broker import BUSY_PAUSE, DRAIN, DueBroker
+from apps.engine.broker import BUSY_PAUSE, DRAIN, LEAD, DueBroker
 from apps.engine.drain import drain as drain_task
 from apps.engine.drain import floor
 from apps.messaging.models import Message
@@ -48,6 +48,17 @@ def test_a_due_run_is_a_drain(broker, post):
     assert broker.dequeue() is None
 
 
+@override_settings(DRAINS=2)
+def test_a_drain_that_is_there_gets_the_chance_to_find_it_itself(broker, post, clock):
+    post(published([(StopRun, {})]), {})
+    assert broker.dequeue()
+    assert broker.dequeue() is None
+    assert broker.waits[-1] == pytest.approx(LEAD)
+    clock.tick(seconds=LEAD)
+    assert broker.dequeue()
+    assert floor.drains.value == 2
+
+
 @override_settings(DRAINS=1)
 def test_no_more_drains_than_allowed(broker, post):
     post(published([(StopRun, {})]), {})
@@ -68,7 +79,7 @@ def test_a_delay_is_waited_for_to_the_moment(broker, post, clock, drain):
 
 def test_a_drain_that_found_nothing_is_not_repeated_at_once(broker, post, monkeypatch):
     post(published([(StopRun, {})]), {})
-    monkeypatch.setattr("apps.engine.drain.round_of_lanes", lambda: 0)
+    monkeypatch.setattr("apps.engine.drain.round_of_lanes", lambda due: 0)
     assert broker.dequeue()
     drain_task()
     assert broker.dequeue() is None

@@ -219,7 +219,7 @@ def test_a_drain_that_ends_makes_no_more_calls_and_leaves_its_runs_to_the_next(s
     exchange = calls.exchange()
     exchange.wait(30)
     exchange.closing = True
-    take_turn(claiming=False)
+    take_turn(runs=False, suspects=False)
     run = Run.objects.get()
     assert (run.state, run.position, run.calling, run.lease_until) == ("due", 1, False, None)
     assert (exchange.in_flight, len(server.asked)) == (0, 1)

@@ -18,6 +18,12 @@ from tests.factories import published
 made = [published([(AddTag, {"new_tags": "seen"})], dedupe_header="X-Event-Id") for _ in range(20)]
 print(json.dumps([[connector.pk, connector.token] for connector in made]))
 """
+PLAIN = """
+from apps.actions.kinds.add_tag import AddTag
+from tests.factories import published
+made = published([(AddTag, {"new_tags": "seen"})], name="Plain")
+print(json.dumps([made.pk, made.token]))
+"""
 NEW_URL = """
 from apps.connectors.models import Connector
 from apps.connectors.publish import generate_new_url
@@ -35,6 +41,7 @@ def installation(request, tmp_path_factory):
     home = tmp_path_factory.mktemp(request.param)
     with installed(home, server if request.param == "postgresql" else "") as made:
         made.connectors = iter(made.python(MAKE))
+        made.on_postgresql = request.param == "postgresql"
         made.serve()
         yield made
 
@@ -85,6 +92,31 @@ def test_fifty_identical_events_at_once_make_one_run(installation, connector):
     assert len({answer["event_id"] for _, answer in answers}) == 1
     assert sum(answer.get("duplicate", False) for _, answer in answers) == 49
     assert stored(installation, pk) == (1, 1, 1)
+
+
+def test_many_posts_over_kept_connections_are_each_stored_once(installation):
+    pk, token = installation.python(PLAIN)
+
+    def hundred(number):
+        connection = http.client.HTTPConnection(urlsplit(installation.url).netloc, timeout=60)
+        answers = []
+        for n in range(100):
+            connection.request("POST", f"/hooks/{token}", b'{"id": "%d-%d"}' % (number, n))
+            answer = connection.getresponse()
+            answers.append((answer.status, json.loads(answer.read())["event_id"], answer.headers))
+        connection.close()
+        return answers
+
+    with ThreadPoolExecutor(8) as pool:
+        answers = [answer for answers in pool.map(hundred, range(8)) for answer in answers]
+    assert {status for status, _, _ in answers} == {202}
+    assert len({event for _, event, _ in answers}) == 800
+    assert stored(installation, pk)[:2] == (800, 800)
+    bodies = installation.query(f"SELECT body FROM engine_event WHERE connector_id = {pk}")
+    assert len(set(bodies)) == 800
+    # The answers of the express lane are not gunicorn's.
+    express = sum("Server" not in headers for _, _, headers in answers)
+    assert express > 700 if installation.on_postgresql else express == 0
 
 
 def test_a_new_url_is_in_force_at_once_in_every_process(installation, connector):
