@@ -113,6 +113,8 @@ if DATABASES["default"]["ENGINE"].endswith("sqlite3"):
     }
 elif DATABASES["default"]["ENGINE"].endswith("postgresql"):
     DATABASES["default"]["CONN_HEALTH_CHECKS"] = True
+    # Statements that come again and again are planned once.
+    DATABASES["default"]["OPTIONS"] = {"server_side_binding": True, "prepare_threshold": 5}
 else:
     raise ImproperlyConfigured("DATABASE_URL must be a postgresql:// or a sqlite:/// address.")
 

@@ -38,13 +38,15 @@ def clock() -> Iterator[Clock]:
 
 @pytest.fixture(autouse=True)
 def _fresh_caches() -> Iterator[None]:
-    """Ids are given out again in the next test, so nothing may be remembered by id."""
-    from apps.engine import plan
+    """Ids are given out again in the next test, so nothing may be remembered by id, nor how much a
+    turn got through."""
+    from apps.engine import plan, turn
 
     intake._cache.clear()
     rate.forget()
     calls.forget()
     plan._cached.cache_clear()
+    turn._reach = 20
     yield
 
 

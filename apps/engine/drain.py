@@ -3,6 +3,7 @@ due or its time is up; the clock (broker.py) hands out the next one when somethi
 
 import logging
 from collections.abc import Collection
+from datetime import UTC, datetime
 from multiprocessing import Value
 from time import monotonic
 from typing import Any
@@ -26,6 +27,10 @@ HANGS_AFTER = 10
 BARREN_PAUSE = 0.1
 # Seconds between two looks of a waiting drain whether it is to stop.
 LOOKS_UP = 0.2
+
+
+# What the bell mostly means, so that it is not looked up first.
+RANG = Agenda({"runs": datetime.min.replace(tzinfo=UTC)})
 
 
 class Floor:
@@ -62,6 +67,7 @@ def drain(stays: bool = False) -> int:
     total = 0
     until = monotonic() + SECONDS
     counted = True
+    rang = False
     try:
         _limit_waits()
         while True:
@@ -70,12 +76,14 @@ def drain(stays: bool = False) -> int:
             if counted and not claiming:
                 _leave()
                 counted = False
-            agenda = look() if claiming else Agenda({})
+            agenda = (RANG if rang else look()) if claiming else Agenda({})
             taken = round_of_lanes(agenda.due())
             total += taken
-            if taken or _wait_for_answers(agenda, claiming):
+            if rang or taken or _wait_for_answers(agenda, claiming):
+                rang = False
                 continue
-            if not (stays and claiming and _wait_for_bell(agenda, until)):
+            rang = stays and claiming and _wait_for_bell(agenda, until)
+            if not rang:
                 return total
     finally:
         if not total:

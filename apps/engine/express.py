@@ -35,7 +35,7 @@ MOST_BYTES = 64 * 1024
 
 # Possessive, so that a hostile head can't make it try again and again.
 _HEAD = re.compile(
-    rb"POST /hooks/([A-Za-z0-9_-]{8,64})/?(?:\?([!\"$-~]*))? HTTP/1\.1\r\n"
+    rb"POST /hooks/([A-Za-z0-9_-]{8,64})/?(?:\?([!\"$-~]{0,3000}))? HTTP/1\.1\r\n"
     rb"((?:[A-Za-z0-9-]{1,64}+:[\t -~]{0,4000}+\r\n){1,60}+)\r\n"
 )
 # They change how a request is read or answered.
