@@ -72,6 +72,13 @@ MENU = [
                 "connectors.view_connector connectors.change_connector",
                 "Events that come by the clock.",
             ),
+            _page(
+                "CRM changes",
+                "person_edit",
+                "engine_crmtrigger_changelist",
+                "connectors.view_connector connectors.change_connector",
+                "Events that come of changes of contacts.",
+            ),
             _list("Events", "bolt", "engine", "event", "What was posted, kept as it came."),
             _list("Runs", "play_circle", "engine", "run", "What was done for each event, and why."),
             _list("Delays", "hourglass_top", "engine", "delay", "Runs that wait for their time."),

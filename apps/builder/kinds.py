@@ -19,7 +19,7 @@ from apps.builder.samples import (
     contact_attributes,
     earlier_values,
     event_attributes,
-    newest_event,
+    sample_event,
 )
 from apps.connectors import draft, registry
 from apps.connectors.frozen import own_fields, row_fields, row_model
@@ -92,7 +92,7 @@ class KindAdmin(FlowPermissions, ModelAdmin):  # type: ignore[misc]
             raise Http404("There is no such action.")
         step = action.step if action else self._step(request)
         connector = step.connector
-        event = newest_event(connector.pk)
+        event = sample_event(connector.pk)
         context = {
             "kind": self.kind,
             "help_text": help_text(self.kind),

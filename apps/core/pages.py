@@ -17,7 +17,7 @@ from unfold.admin import ModelAdmin
 from unfold.paginator import InfinitePaginator
 
 # Which page tells about a cause (core.cause): name of the cause → (what to call it, URL name).
-CAUSE_PAGES: dict[str, tuple[str, str]] = {}
+CAUSE_PAGES: dict[str, tuple[str, str]] = {"user": ("User", "admin:auth_user_change")}
 LARGEST_ID = 2**63 - 1
 
 

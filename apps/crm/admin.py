@@ -4,6 +4,7 @@ from typing import Any
 
 from django import forms
 from django.contrib import admin
+from django.db import transaction
 from django.db.models import Count, IntegerField, Model, OuterRef, QuerySet, Subquery
 from django.db.models.functions import Coalesce, Lower
 from django.http import HttpRequest, HttpResponse
@@ -13,6 +14,7 @@ from unfold.paginator import InfinitePaginator
 
 from apps.core import phone
 from apps.core.pages import RefusesUsed, cause_link
+from apps.crm import news
 from apps.crm.models import (
     Attribute,
     AttributeValue,
@@ -22,6 +24,7 @@ from apps.crm.models import (
     ContactTag,
     Tag,
 )
+from apps.crm.news import Change, What
 from apps.crm.sections import Section, contact_section, sections
 from apps.crm.services import is_country, timezones
 
@@ -56,6 +59,16 @@ class ContactForm(forms.ModelForm):  # type: ignore[type-arg]
         if not self.errors and not cleaned.get("phone") and not cleaned.get("email"):
             raise forms.ValidationError("Fill in a mobile number or an email address.")
         return cleaned
+
+
+def _by(request: HttpRequest) -> dict[str, Any]:
+    """Who caused what is changed on a page."""
+    return {"cause": "user", "cause_id": request.user.pk}
+
+
+def _values(contact: Contact, names: list[str]) -> dict[str, str]:
+    """Fields of the contact as news have them."""
+    return {name: str(getattr(contact, name) or "") for name in names}
 
 
 @admin.register(Contact)
@@ -119,10 +132,28 @@ class ContactAdmin(ModelAdmin):
 
     def save_model(self, request: HttpRequest, obj: Contact, form: Any, change: bool) -> None:
         """Write what was changed in the form and nothing else: runs write contacts meanwhile."""
-        if change:
-            obj.save(update_fields=form.changed_data)
-        else:
+        by = _by(request)
+        if not change:
             obj.save()
+            news.tell(Change(What.CONTACT_CREATED, [obj.pk], **by))
+            return
+        names = form.changed_data
+        before = _values(Contact.objects.select_related("owner").get(pk=obj.pk), names)
+        obj.save(update_fields=names)
+        after = _values(obj, names)
+        owners = [{"owner": values.pop("owner", "")} for values in (before, after)]
+        news.tell_of_fields(What.CONTACT_CHANGED, obj.pk, before, after, **by)
+        news.tell_of_fields(What.OWNER_CHANGED, obj.pk, *owners, **by)
+
+    def delete_model(self, request: HttpRequest, obj: Contact) -> None:
+        news.tell(Change(What.CONTACT_DELETED, [obj.pk], **_by(request)))
+        super().delete_model(request, obj)
+
+    @transaction.atomic
+    def delete_queryset(self, request: HttpRequest, queryset: QuerySet[Contact]) -> None:
+        chosen = list(queryset.values_list("pk", flat=True))
+        news.tell(Change(What.CONTACT_DELETED, chosen, **_by(request)))
+        super().delete_queryset(request, queryset)
 
     def render_change_form(
         self, request: HttpRequest, context: dict[str, Any], *args: Any, **kwargs: Any

@@ -1,6 +1,7 @@
 """What can be done to people. Plain functions that write rows and nothing else, so that a turn
 of the engine can repeat or roll them back. They write single columns, never a whole contact."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
 from typing import Any
@@ -13,7 +14,9 @@ from django.db.models import BooleanField, ExpressionWrapper, Q, QuerySet, Value
 from django.db.models.functions import Lower
 
 from apps.core import clock, phone, rows
+from apps.crm import news
 from apps.crm.models import Category, Contact, ContactCategory, ContactTag, Tag
+from apps.crm.news import Change, What
 
 # Fields of a contact that a mapping may fill. Phone and email also say who it is.
 MAPPABLE = {
@@ -83,15 +86,19 @@ def _with_email(email: str) -> QuerySet[Contact]:
     return Contact.objects.alias(lower=Lower("email")).filter(lower=Lower(Value(email)))
 
 
-def identify(identity: Identity, details: dict[str, Any]) -> tuple[Contact, bool]:
+def identify(
+    identity: Identity, details: dict[str, Any], cause: str = "", cause_id: int | None = None
+) -> tuple[Contact, bool]:
     """Find or create the contact and update the mapped `details` that are not blank.
 
     Returns (contact, created). Someone known by email alone gains the phone number, when no
     other contact has it.
     """
     contact = find(identity)
+    before: dict[str, Any] = {}
     if contact is None and identity.phone and identity.email:
         contact = _claim_by_email(identity)
+        before = {"phone": ""} if contact else {}
     wanted = _readable(details)
     if identity.email:
         wanted["email"] = identity.email
@@ -105,9 +112,17 @@ def identify(identity: Identity, details: dict[str, Any]) -> tuple[Contact, bool
             raise InvalidContact("The contact could not be saved.")
     changed = {k: v for k, v in wanted.items() if getattr(contact, k) != v}
     if changed:
+        before |= {field: getattr(contact, field) for field in changed}
         Contact.objects.filter(pk=contact.pk).update(**changed)
         for field, value in changed.items():
             setattr(contact, field, value)
+    if created:
+        news.tell(Change(What.CONTACT_CREATED, [contact.pk], cause=cause, cause_id=cause_id))
+    elif before:
+        after = {field: getattr(contact, field) for field in before}
+        news.tell_of_fields(
+            What.CONTACT_CHANGED, contact.pk, before, after, cause=cause, cause_id=cause_id
+        )
     return contact, created
 
 
@@ -166,7 +181,8 @@ def add_tags(
     contact: Contact, tags: list[Tag], cause: str = "", cause_id: int | None = None
 ) -> int:
     """Put `tags` on the contact; returns how many it did not have yet."""
-    return _link(ContactTag, contact, "tag_id", tags, cause, cause_id)
+    new = _link(ContactTag, contact, "tag_id", tags, cause, cause_id)
+    return _told(What.TAG_ADDED, contact, tags, new, cause, cause_id)
 
 
 def tags_called(names: list[str]) -> list[Tag]:
@@ -177,9 +193,12 @@ def tags_called(names: list[str]) -> list[Tag]:
     return list(Tag.objects.alias(lower=Lower("name")).filter(lower__in=wanted))
 
 
-def remove_tags(contact: Contact, tags: list[Tag]) -> int:
+def remove_tags(
+    contact: Contact, tags: list[Tag], cause: str = "", cause_id: int | None = None
+) -> int:
     """Take `tags` off the contact; returns how many it had. The tags themselves stay."""
-    return _unlink(ContactTag, contact, "tag_id", tags)
+    gone = _unlink(ContactTag, contact, "tag_id", tags)
+    return _told(What.TAG_REMOVED, contact, tags, gone, cause, cause_id)
 
 
 # --- Categories ----------------------------------------------------------------------------------
@@ -189,12 +208,42 @@ def add_categories(
     contact: Contact, categories: list[Category], cause: str = "", cause_id: int | None = None
 ) -> int:
     """Put the contact into `categories`; returns in how many it was not yet."""
-    return _link(ContactCategory, contact, "category_id", categories, cause, cause_id)
+    new = _link(ContactCategory, contact, "category_id", categories, cause, cause_id)
+    return _told(What.CATEGORY_ADDED, contact, categories, new, cause, cause_id)
 
 
-def remove_categories(contact: Contact, categories: list[Category]) -> int:
+def remove_categories(
+    contact: Contact, categories: list[Category], cause: str = "", cause_id: int | None = None
+) -> int:
     """Take the contact out of `categories`; returns in how many it was."""
-    return _unlink(ContactCategory, contact, "category_id", categories)
+    gone = _unlink(ContactCategory, contact, "category_id", categories)
+    return _told(What.CATEGORY_REMOVED, contact, categories, gone, cause, cause_id)
+
+
+# --- What both have in common --------------------------------------------------------------------
+
+
+def _told(
+    what: What,
+    contact: Contact,
+    marks: Sequence[Tag | Category],
+    changed: set[int],
+    cause: str,
+    cause_id: int | None,
+) -> int:
+    """Tell of each of these marks that really changed; returns how many did."""
+    for mark in {mark.pk: mark for mark in marks if mark.pk in changed}.values():
+        news.tell(
+            Change(
+                what,
+                [contact.pk],
+                mark_id=mark.pk,
+                mark=mark.name,
+                cause=cause,
+                cause_id=cause_id,
+            )
+        )
+    return len(changed)
 
 
 def _link(
@@ -204,30 +253,32 @@ def _link(
     others: list[Any],
     cause: str,
     cause_id: int | None,
-) -> int:
-    """One statement that also counts, which bulk_create with ignore_conflicts can't."""
+) -> set[int]:
+    """Which of `others` are new. One statement; bulk_create with ignore_conflicts can't tell."""
     if not others:
-        return 0
+        return set()
     now = connection.ops.adapt_datetimefield_value(clock.now())
     marks = ", ".join(["(%s, %s, %s, %s, %s)"] * len(others))
     with connection.cursor() as cursor:
         cursor.execute(
             f"INSERT INTO {model._meta.db_table} (contact_id, {column}, cause, cause_id,"
-            f" created_at) VALUES {marks} ON CONFLICT DO NOTHING RETURNING id",
+            f" created_at) VALUES {marks} ON CONFLICT DO NOTHING RETURNING {column}",
             [value for other in others for value in (contact.pk, other.pk, cause, cause_id, now)],
         )
-        return len(cursor.fetchall())
+        return {pk for (pk,) in cursor.fetchall()}
 
 
 def _unlink(
     model: type[ContactTag | ContactCategory], contact: Contact, column: str, others: list[Any]
-) -> int:
+) -> set[int]:
+    """Which of `others` were there."""
     if not others:
-        return 0
+        return set()
     marks = ", ".join(["%s"] * len(others))
     with connection.cursor() as cursor:
         cursor.execute(
-            f"DELETE FROM {model._meta.db_table} WHERE contact_id = %s AND {column} IN ({marks})",
+            f"DELETE FROM {model._meta.db_table} WHERE contact_id = %s AND {column} IN ({marks})"
+            f" RETURNING {column}",
             [contact.pk, *(other.pk for other in others)],
         )
-        return cursor.rowcount
+        return {pk for (pk,) in cursor.fetchall()}

@@ -44,6 +44,13 @@ def _local(value: datetime | None) -> str:
     return value.astimezone(timezone.get_default_timezone()).isoformat() if value else ""
 
 
+def readable(value: Any) -> Any:
+    """A kept value as texts and events have it: dates are ISO 8601."""
+    if isinstance(value, datetime):
+        return _local(value)
+    return value.isoformat() if isinstance(value, date) else value
+
+
 def event_scope(event: Event) -> dict[str, Any]:
     """The attributes that are there before any step has run."""
     payload = event.payload
@@ -82,10 +89,7 @@ class AttributeScope(Mapping[str, Any]):
         return self._book.of(self._contact.pk) if self._contact else {}
 
     def __getitem__(self, key: str) -> Any:
-        value = self._values()[key]
-        if isinstance(value, datetime):
-            return _local(value)
-        return value.isoformat() if isinstance(value, date) else value
+        return readable(self._values()[key])
 
     def __iter__(self) -> Iterator[str]:
         return iter(self._values())

@@ -16,6 +16,9 @@ from apps.core import clock
 from apps.core.cause import Caused
 from apps.core.due import Due
 from apps.core.fields import JsonText
+from apps.crm.models import Attribute, Category, Tag
+from apps.crm.news import What
+from apps.crm.services import MAPPABLE
 from apps.engine import bodies
 
 # The `line` of a run whose contact is still to be found.
@@ -41,6 +44,7 @@ class Event(models.Model):
         WEBHOOK = "webhook", "Webhook"
         MANUAL = "manual", "Manual test"
         SCHEDULE = "schedule", "Schedule"
+        CRM = "crm", "CRM change"
 
     connector = loose_key(Connector, db_index=False)
     source = models.CharField(max_length=20, choices=Source, default=Source.WEBHOOK)
@@ -52,6 +56,9 @@ class Event(models.Model):
     body = models.TextField(blank=True)
     query = JsonText(default=dict)
     error = models.CharField(max_length=300, blank=True)
+    # What made the house make this event; nothing for one that came from outside.
+    cause = models.CharField(max_length=16, blank=True, default="", db_default="", editable=False)
+    cause_id = models.BigIntegerField(null=True, blank=True, editable=False)
 
     class Meta:
         indexes = [models.Index(fields=["connector", "-id"], name="engine_event_connector")]
@@ -119,7 +126,7 @@ class Run(Caused, Due):
     values = JsonText(default=dict)
     # Whose runs this one keeps order with (order.py): UNKNOWN, the id of a contact, or nobody's.
     line = models.BigIntegerField(null=True)
-    # The connectors of the runs that led to this one by routing, the first one first.
+    # The connectors of the runs that led to this one (chains.py), the first one first.
     chain = JsonText(default=list, db_default=[])
     # A call of the action at `position` was committed and its outcome was not, yet.
     calling = models.BooleanField(default=False, db_default=False)
@@ -251,6 +258,67 @@ class Schedule(models.Model):
 
     def __str__(self) -> str:
         return self.name
+
+
+class CrmTrigger(models.Model):
+    """Changes of contacts that a connector gets events of (crm_changes.py)."""
+
+    ATTRIBUTE = "attribute"
+
+    connector = models.ForeignKey(Connector, on_delete=models.CASCADE, related_name="crm_triggers")
+    what = models.CharField("when", max_length=20, choices=What)
+    tag = models.ForeignKey(
+        Tag,
+        null=True,
+        blank=True,
+        on_delete=models.RESTRICT,
+        related_name="+",
+        help_text="Empty: whichever tag.",
+    )
+    category = models.ForeignKey(
+        Category,
+        null=True,
+        blank=True,
+        on_delete=models.RESTRICT,
+        related_name="+",
+        help_text="Empty: whichever category.",
+    )
+    field = models.CharField(
+        "what has changed",
+        max_length=10,
+        blank=True,
+        choices=[("", "Anything"), *MAPPABLE.items(), (ATTRIBUTE, "An attribute")],
+        help_text="Tags, categories and the owner are none of it: they have changes of their own.",
+    )
+    attribute = models.ForeignKey(
+        Attribute, null=True, blank=True, on_delete=models.RESTRICT, related_name="+"
+    )
+    enabled = models.BooleanField(default=True)
+
+    class Meta:
+        ordering = ["pk"]
+        verbose_name = "CRM change"
+
+    def __str__(self) -> str:
+        about = self.tag or self.category or self.attribute or self.get_field_display()
+        return (
+            f"{self.get_what_display()}: {about}" if self.is_narrowed else self.get_what_display()
+        )
+
+    @property
+    def is_narrowed(self) -> bool:
+        """Whether it means less than every change of its kind."""
+        return bool(self.tag_id or self.category_id or self.field)
+
+    @property
+    def name_in_texts(self) -> str:
+        """What has to have changed, as texts name it; empty for anything."""
+        return f"attr.{self.attribute.key}" if self.attribute else self.field
+
+    @property
+    def place(self) -> str:
+        """Where it stands, for people."""
+        return f"{self.connector} › CRM change"
 
 
 class Attempt(models.Model):

@@ -14,7 +14,7 @@ from django.db.models import F
 from apps.core import clock, rows
 from apps.core.due import LEASE, is_postgresql, owner
 from apps.crm.models import Contact
-from apps.engine import calls
+from apps.engine import calls, crm_changes
 from apps.engine.advance import Story, advance, end, is_transient
 from apps.engine.bell import ring
 from apps.engine.calls import Flight
@@ -187,7 +187,7 @@ def turn(runs: list[Run], landed: Landed | None = None, alone: bool = False) -> 
                 cursor.execute("SELECT pg_advisory_xact_lock(%s)", [SHARED_LOCK])
         mine = fence(runs)
         story = Story()
-        with connection.execute_wrapper(story.writes):
+        with connection.execute_wrapper(story.writes), crm_changes.one_look():
             reached = _advance_all(mine, plans, story, landed, alone)
         lost = {run.pk for run in runs} - {run.pk for run in mine}
         over = [pk for pk in (*lost, *(run.pk for run in reached)) if pk in landed]
