@@ -23,7 +23,7 @@ from apps.crm.models import (
     Tag,
 )
 from apps.crm.sections import Section, contact_section, sections
-from apps.crm.services import is_country, timezones
+from apps.crm.services import Identity, find, is_country, timezones
 
 
 class ContactForm(forms.ModelForm):  # type: ignore[type-arg]
@@ -33,6 +33,11 @@ class ContactForm(forms.ModelForm):  # type: ignore[type-arg]
         if typed and number is None:
             raise forms.ValidationError(
                 "This is not a valid mobile number: it needs the country code."
+            )
+        known = find(Identity(number, "")) if number else None
+        if known is not None and known.pk != self.instance.pk:
+            raise forms.ValidationError(
+                f"There is a contact with this mobile number already: {known}."
             )
         return number
 
@@ -93,7 +98,7 @@ class ContactAdmin(ModelAdmin):
         term = search_term.strip()
         number = phone.normalise(term) if term else None
         if number:
-            queryset = queryset.filter(phone=number)
+            queryset = queryset.filter(phone__in=phone.spellings(number))
         elif "@" in term:
             queryset = queryset.alias(lower=Lower("email")).filter(lower=term.lower())
         elif term:

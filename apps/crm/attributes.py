@@ -132,7 +132,7 @@ def set_attribute(
         cause=cause,
         cause_id=cause_id,
     )
-    rows.upsert(row, ["contact_id", "attribute_id"])
+    rows.upsert(row, ["contact_id", "attribute_id"], {"contact_id": services.written_to()})
     return value
 
 

@@ -19,6 +19,7 @@ from apps.core import phone
 from apps.core.pages import LargeTableAdmin, RefusesUsed, badge, cause_link, clipped, link, related
 from apps.crm.models import Contact
 from apps.crm.sections import Section, contact_section
+from apps.messaging.addresses import spelled
 from apps.messaging.models import Application, Channel, Message
 from apps.messaging.settling import settle_by_hand
 
@@ -57,7 +58,8 @@ class MessageAdmin(LargeTableAdmin):
 
     def get_search_results(self, request: HttpRequest, queryset: Any, search_term: str) -> Any:
         if search_term:
-            queryset = queryset.filter(address=phone.normalise(search_term) or search_term.strip())
+            address = phone.normalise(search_term) or search_term.strip()
+            queryset = queryset.filter(address__in={address, *spelled([address])})
         return queryset, False
 
     @display(description="Message")
