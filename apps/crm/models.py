@@ -15,6 +15,7 @@ from django.utils.text import slugify
 from apps.core import clock
 from apps.core.cause import Caused
 from apps.core.fields import Column, JsonText, RowsField
+from apps.core.jobs import Job, long_job
 
 
 def _phone_is(start: str, length: int) -> Q:
@@ -74,7 +75,7 @@ class Contact(models.Model):
     merged_into = models.ForeignKey(
         "self",
         null=True,
-        on_delete=models.RESTRICT,
+        on_delete=models.CASCADE,
         related_name="+",
         db_index=False,
         editable=False,
@@ -321,3 +322,22 @@ class Merge(models.Model):
 
     def __str__(self) -> str:
         return f"Merge {self.pk}"
+
+
+@long_job
+class Erasure(Job):
+    """The rest of a deleted contact, erased slice by slice (erasing.py)."""
+
+    # The ids of the contact and of all that were merged into it; the job outlives their rows.
+    contacts = JsonText(default=list, editable=False)
+    with_history = models.BooleanField(default=False, editable=False)
+
+    def __str__(self) -> str:
+        return f"Erasure {self.pk}"
+
+    def slice(self) -> bool:
+        from apps.crm import erasing  # it stands on these models
+
+        erased = erasing.erase_slice(erasing.Leaving(self.contacts, self.with_history))
+        self.done += erased
+        return not erased

@@ -86,6 +86,8 @@ class MessageAdmin(LargeTableAdmin):
 
     def page_context(self, request: HttpRequest, row: Message) -> dict[str, Any]:
         contact = related(row, "contact") if row.contact_id else None
+        if contact is not None and contact.deleted_at:
+            contact = None
         return {
             "title": f"Message {row.pk}",
             "channel": related(row, "channel"),
@@ -181,7 +183,9 @@ def latest_messages(request: HttpRequest, contact: Contact, limit: int) -> Secti
     """On a contact's page."""
     if not request.user.has_perm("messaging.view_message"):
         return None
-    found = Message.objects.filter(contact=contact).order_by("-pk").prefetch_related("channel")
+    found = (
+        Message.objects.filter(contact__in=contact.ids).order_by("-pk").prefetch_related("channel")
+    )
     rows = [
         [
             link("admin:messaging_message_change", message.pk, f"Message {message.pk}"),
