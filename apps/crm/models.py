@@ -120,8 +120,9 @@ class Contact(models.Model):
         were merged into it."""
         with connection.cursor() as cursor:
             cursor.execute(
-                "WITH RECURSIVE merged (id) AS (SELECT %s UNION SELECT c.id FROM crm_contact c"
-                " JOIN merged ON c.merged_into_id = merged.id) SELECT id FROM merged ORDER BY id",
+                "WITH RECURSIVE merged (id) AS (SELECT CAST(%s AS bigint) UNION SELECT c.id"
+                " FROM crm_contact c JOIN merged ON c.merged_into_id = merged.id)"
+                " SELECT id FROM merged ORDER BY id",
                 [self.pk],
             )
             return [pk for (pk,) in cursor.fetchall()]
