@@ -2,7 +2,7 @@
 building a query and preparing each value anew every time."""
 
 import json
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from functools import cache
 from typing import Any
 
@@ -122,9 +122,15 @@ def update(rows: Sequence[models.Model], names: Sequence[str]) -> None:
             )
 
 
-def upsert(row: models.Model, unique: Sequence[str]) -> None:
-    """Add one new row, or give the one that has the same `unique` columns all its values."""
-    table, names, marks = _target(type(row))
+def upsert(
+    row: models.Model, unique: Sequence[str], computed: Mapping[str, str] | None = None
+) -> None:
+    """Add one new row, or give the one that has the same `unique` columns all its values.
+
+    `computed`: for a column, the SQL that makes what is stored from its value, a `%s` in it.
+    """
+    table, names, _ = _target(type(row))
+    marks = ", ".join((computed or {}).get(f.column, "%s") for f in _fields(type(row)))
     kept = ", ".join(f"{name} = excluded.{name}" for name in names.split(", "))
     with connection.cursor() as cursor:
         cursor.execute(

@@ -14,7 +14,7 @@ from unfold.paginator import InfinitePaginator
 
 from apps.core import phone
 from apps.core.pages import RefusesUsed, cause_link
-from apps.crm import news
+from apps.crm import by_hand, erasing
 from apps.crm.models import (
     Attribute,
     AttributeValue,
@@ -24,9 +24,8 @@ from apps.crm.models import (
     ContactTag,
     Tag,
 )
-from apps.crm.news import Change, What
 from apps.crm.sections import Section, contact_section, sections
-from apps.crm.services import is_country, timezones
+from apps.crm.services import Identity, find, is_country, timezones
 
 
 class ContactForm(forms.ModelForm):  # type: ignore[type-arg]
@@ -36,6 +35,11 @@ class ContactForm(forms.ModelForm):  # type: ignore[type-arg]
         if typed and number is None:
             raise forms.ValidationError(
                 "This is not a valid mobile number: it needs the country code."
+            )
+        known = find(Identity(number, "")) if number else None
+        if known is not None and known.pk != self.instance.pk:
+            raise forms.ValidationError(
+                f"There is a contact with this mobile number already: {known}."
             )
         return number
 
@@ -59,16 +63,6 @@ class ContactForm(forms.ModelForm):  # type: ignore[type-arg]
         if not self.errors and not cleaned.get("phone") and not cleaned.get("email"):
             raise forms.ValidationError("Fill in a mobile number or an email address.")
         return cleaned
-
-
-def _by(request: HttpRequest) -> dict[str, Any]:
-    """Who caused what is changed on a page."""
-    return {"cause": "user", "cause_id": request.user.pk}
-
-
-def _values(contact: Contact, names: list[str]) -> dict[str, str]:
-    """Fields of the contact as news have them."""
-    return {name: str(getattr(contact, name) or "") for name in names}
 
 
 @admin.register(Contact)
@@ -106,7 +100,7 @@ class ContactAdmin(ModelAdmin):
         term = search_term.strip()
         number = phone.normalise(term) if term else None
         if number:
-            queryset = queryset.filter(phone=number)
+            queryset = queryset.filter(phone__in=phone.spellings(number))
         elif "@" in term:
             queryset = queryset.alias(lower=Lower("email")).filter(lower=term.lower())
         elif term:
@@ -132,28 +126,19 @@ class ContactAdmin(ModelAdmin):
 
     def save_model(self, request: HttpRequest, obj: Contact, form: Any, change: bool) -> None:
         """Write what was changed in the form and nothing else: runs write contacts meanwhile."""
-        by = _by(request)
-        if not change:
-            obj.save()
-            news.tell(Change(What.CONTACT_CREATED, [obj.pk], **by))
-            return
-        names = form.changed_data
-        before = _values(Contact.objects.select_related("owner").get(pk=obj.pk), names)
-        obj.save(update_fields=names)
-        after = _values(obj, names)
-        owners = [{"owner": values.pop("owner", "")} for values in (before, after)]
-        news.tell_of_fields(What.CONTACT_CHANGED, obj.pk, before, after, **by)
-        news.tell_of_fields(What.OWNER_CHANGED, obj.pk, *owners, **by)
+        with by_hand.telling(request, obj):
+            if change:
+                obj.save(update_fields=form.changed_data)
+            else:
+                obj.save()
 
     def delete_model(self, request: HttpRequest, obj: Contact) -> None:
-        news.tell(Change(What.CONTACT_DELETED, [obj.pk], **_by(request)))
-        super().delete_model(request, obj)
+        erasing.delete_contact(obj, **by_hand.cause_of(request))
 
     @transaction.atomic
     def delete_queryset(self, request: HttpRequest, queryset: QuerySet[Contact]) -> None:
-        chosen = list(queryset.values_list("pk", flat=True))
-        news.tell(Change(What.CONTACT_DELETED, chosen, **_by(request)))
-        super().delete_queryset(request, queryset)
+        for contact in queryset:
+            self.delete_model(request, contact)
 
     def render_change_form(
         self, request: HttpRequest, context: dict[str, Any], *args: Any, **kwargs: Any

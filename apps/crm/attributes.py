@@ -134,7 +134,7 @@ def set_attribute(
         cause_id=cause_id,
     )
     before = _before(contact, attribute)
-    rows.upsert(row, ["contact_id", "attribute_id"])
+    rows.upsert(row, ["contact_id", "attribute_id"], {"contact_id": services.written_to()})
     _tell(contact, attribute, before, row.value, cause, cause_id)
     return value
 

@@ -6,7 +6,7 @@ told of what was so already. Who changes thousands in one go tells of them in sl
 where that was not asked for, not at all.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
@@ -20,6 +20,7 @@ class What(TextChoices):
     CONTACT_CHANGED = "contact_changed", "Contact changed"
     CONTACT_DELETED = "contact_deleted", "Contact deleted"
     OWNER_CHANGED = "owner_changed", "Owner changed"
+    NOTE_ADDED = "note_added", "Note added"
     TAG_ADDED = "tag_added", "Tag added"
     TAG_REMOVED = "tag_removed", "Tag removed"
     CATEGORY_ADDED = "category_added", "Category added"
@@ -30,7 +31,8 @@ class What(TextChoices):
 class Change:
     """One change of one contact, or the same change of several.
 
-    `mark_id` and `mark`: the tag or category. `changed`: names as texts have them, `name` for a
+    `mark_id` and `mark`: the tag or category. `more`: what else is to be said, such as the text of
+    a note. `changed`: names as texts have them, `name` for a
     field of the contact, `attr.plan` for an attribute. `before` and `after`: the values of what
     changed by name, those of attributes under `attr`; empty for several contacts. A deletion is
     told while the contact is still there.
@@ -40,6 +42,7 @@ class Change:
     contact_ids: Sequence[int]
     mark_id: int | None = None
     mark: str = ""
+    more: Mapping[str, Any] = field(default_factory=dict)
     changed: Sequence[str] = ()
     before: Mapping[str, Any] = field(default_factory=dict)
     after: Mapping[str, Any] = field(default_factory=dict)
@@ -95,3 +98,17 @@ def tell_of_fields(
                 cause_id=cause_id,
             )
         )
+
+
+def tell_of_marks(
+    what: What,
+    contact_id: int,
+    marks: Iterable[Any],
+    changed: set[int],
+    cause: str = "",
+    cause_id: int | None = None,
+) -> int:
+    """Tell of those of these tags or categories that are in `changed` by id; returns how many."""
+    for pk, name in {mark.pk: mark.name for mark in marks if mark.pk in changed}.items():
+        tell(Change(what, [contact_id], pk, name, cause=cause, cause_id=cause_id))
+    return len(changed)

@@ -1,12 +1,13 @@
 """What can be done to people. Plain functions that write rows and nothing else, so that a turn
 of the engine can repeat or roll them back. They write single columns, never a whole contact."""
 
-from collections.abc import Sequence
+from collections.abc import Collection
 from dataclasses import dataclass
 from functools import cache
-from typing import Any
+from typing import Any, TypeVar
 from zoneinfo import available_timezones
 
+from django.contrib.auth import get_user_model
 from django.core.exceptions import ValidationError
 from django.core.validators import validate_email
 from django.db import connection
@@ -14,6 +15,7 @@ from django.db.models import BooleanField, ExpressionWrapper, Q, QuerySet, Value
 from django.db.models.functions import Lower
 
 from apps.core import clock, phone, rows
+from apps.core.due import is_postgresql
 from apps.crm import news
 from apps.crm.models import Category, Contact, ContactCategory, ContactTag, Tag
 from apps.crm.news import Change, What
@@ -69,12 +71,32 @@ def is_email(text: str) -> bool:
 
 
 def find(identity: Identity) -> Contact | None:
-    """The contact with this phone number; without a number, the one that is known by this email
-    alone, else the oldest one with this email."""
+    """The contact with this phone number in any of its spellings; without a number, the one that
+    is known by this email alone, else the oldest one with this email. Who was merged into another
+    contact is that one."""
+    found: Contact | None
     if identity.phone:
-        return next(iter(rows.select(Contact, "phone = %s", [identity.phone])), None)
-    has_phone = ExpressionWrapper(Q(phone__isnull=False), output_field=BooleanField())
-    return _with_email(identity.email).order_by(has_phone, "pk").first()
+        spellings = phone.spellings(identity.phone)
+        marks = ", ".join(["%s"] * len(spellings))
+        found = next(iter(rows.select(Contact, f"phone IN ({marks})", spellings)), None)
+    else:
+        has_phone = ExpressionWrapper(Q(phone__isnull=False), output_field=BooleanField())
+        found = _with_email(identity.email).order_by(has_phone, "pk").first()
+    if found is None or found.merged_into_id is None:
+        return found
+    return living([found.pk]).get(found.pk)
+
+
+def living(contact_ids: Collection[int]) -> dict[int, Contact]:
+    """The contacts with these ids, by id: who was merged into another contact is that one, who is
+    being erased is left out. One query, and one more for each merge that stands in a row."""
+    reached: dict[int, Contact] = rows.by_key(Contact, contact_ids)
+    while merged := {c.merged_into_id for c in reached.values() if c.merged_into_id}:
+        survivors = rows.by_key(Contact, merged)
+        reached = {
+            pk: survivors[c.merged_into_id] if c.merged_into_id else c for pk, c in reached.items()
+        }
+    return {pk: contact for pk, contact in reached.items() if contact.deleted_at is None}
 
 
 def is_taken(email: str, contact: Contact) -> bool:
@@ -83,7 +105,7 @@ def is_taken(email: str, contact: Contact) -> bool:
 
 
 def _with_email(email: str) -> QuerySet[Contact]:
-    return Contact.objects.alias(lower=Lower("email")).filter(lower=Lower(Value(email)))
+    return Contact.everyone.alias(lower=Lower("email")).filter(lower=Lower(Value(email)))
 
 
 def identify(
@@ -148,8 +170,8 @@ def timezones() -> set[str]:
 
 
 def _claim_by_email(identity: Identity) -> Contact | None:
-    contact = _with_email(identity.email).filter(phone__isnull=True).first()
-    if contact is None:
+    contact = find(Identity(None, identity.email))
+    if contact is None or contact.phone is not None:
         return None
     unclaimed = Contact.objects.filter(pk=contact.pk, phone__isnull=True)
     if not unclaimed.update(phone=identity.phone):
@@ -158,23 +180,41 @@ def _claim_by_email(identity: Identity) -> Contact | None:
     return contact
 
 
-# --- Tags ----------------------------------------------------------------------------------------
+# What is written about somebody goes to whom the contact was merged into a moment ago: the lock
+# waits for a merge that is under way, and the row is read as that left it.
+_WRITTEN_TO = "SELECT COALESCE(merged_into_id, id) FROM crm_contact WHERE id = %s"
 
 
-def _tag_name(text: str) -> str:
-    return " ".join(text.split())[:100]
+def written_to() -> str:
+    """SQL for the id of the contact that a row is to belong to; the `%s` in it takes the id of the
+    contact in hand."""
+    return f"({_WRITTEN_TO} FOR KEY SHARE)" if is_postgresql() else f"({_WRITTEN_TO})"
+
+
+# --- Tags and categories -------------------------------------------------------------------------
+
+Mark = TypeVar("Mark", Tag, Category)
 
 
 def tag_named(name: str) -> Tag:
     """The tag of that name, ignoring case; created when there is none."""
-    name = _tag_name(name)
-    # The database does the folding, as in its unique constraint: SQLite folds A to Z only.
-    by_name = Tag.objects.alias(lower=Lower("name")).filter(lower=Lower(Value(name)))
-    tag = by_name.first()
-    if tag is None:
-        Tag.objects.bulk_create([Tag(name=name)], ignore_conflicts=True)
-        tag = by_name.get()
-    return tag
+    return _named(Tag, name)
+
+
+def category_named(name: str) -> Category:
+    """The category of that name, ignoring case; created when there is none."""
+    return _named(Category, name)
+
+
+def tags_called(names: list[str]) -> list[Tag]:
+    """The tags of these names, ignoring case; a name that is blank or no tag is passed over."""
+    return _called(Tag, names)
+
+
+def categories_called(names: list[str]) -> list[Category]:
+    """The categories of these names, ignoring case; a name that is blank or no category is passed
+    over."""
+    return _called(Category, names)
 
 
 def add_tags(
@@ -182,15 +222,7 @@ def add_tags(
 ) -> int:
     """Put `tags` on the contact; returns how many it did not have yet."""
     new = _link(ContactTag, contact, "tag_id", tags, cause, cause_id)
-    return _told(What.TAG_ADDED, contact, tags, new, cause, cause_id)
-
-
-def tags_called(names: list[str]) -> list[Tag]:
-    """The tags of these names, ignoring case; a name that is blank or no tag is passed over."""
-    wanted = [Lower(Value(name)) for name in map(_tag_name, names) if name]
-    if not wanted:
-        return []
-    return list(Tag.objects.alias(lower=Lower("name")).filter(lower__in=wanted))
+    return news.tell_of_marks(What.TAG_ADDED, contact.pk, tags, new, cause, cause_id)
 
 
 def remove_tags(
@@ -198,10 +230,7 @@ def remove_tags(
 ) -> int:
     """Take `tags` off the contact; returns how many it had. The tags themselves stay."""
     gone = _unlink(ContactTag, contact, "tag_id", tags)
-    return _told(What.TAG_REMOVED, contact, tags, gone, cause, cause_id)
-
-
-# --- Categories ----------------------------------------------------------------------------------
+    return news.tell_of_marks(What.TAG_REMOVED, contact.pk, tags, gone, cause, cause_id)
 
 
 def add_categories(
@@ -209,7 +238,7 @@ def add_categories(
 ) -> int:
     """Put the contact into `categories`; returns in how many it was not yet."""
     new = _link(ContactCategory, contact, "category_id", categories, cause, cause_id)
-    return _told(What.CATEGORY_ADDED, contact, categories, new, cause, cause_id)
+    return news.tell_of_marks(What.CATEGORY_ADDED, contact.pk, categories, new, cause, cause_id)
 
 
 def remove_categories(
@@ -217,33 +246,31 @@ def remove_categories(
 ) -> int:
     """Take the contact out of `categories`; returns in how many it was."""
     gone = _unlink(ContactCategory, contact, "category_id", categories)
-    return _told(What.CATEGORY_REMOVED, contact, categories, gone, cause, cause_id)
+    return news.tell_of_marks(What.CATEGORY_REMOVED, contact.pk, categories, gone, cause, cause_id)
 
 
-# --- What both have in common --------------------------------------------------------------------
+def _mark_name(text: str) -> str:
+    return " ".join(text.split())[:100]
 
 
-def _told(
-    what: What,
-    contact: Contact,
-    marks: Sequence[Tag | Category],
-    changed: set[int],
-    cause: str,
-    cause_id: int | None,
-) -> int:
-    """Tell of each of these marks that really changed; returns how many did."""
-    for mark in {mark.pk: mark for mark in marks if mark.pk in changed}.values():
-        news.tell(
-            Change(
-                what,
-                [contact.pk],
-                mark_id=mark.pk,
-                mark=mark.name,
-                cause=cause,
-                cause_id=cause_id,
-            )
-        )
-    return len(changed)
+def _named(model: type[Mark], name: str) -> Mark:
+    name = _mark_name(name)
+    # The database does the folding, as in its unique constraint: SQLite folds A to Z only.
+    table: Any = model._default_manager
+    by_name = table.alias(lower=Lower("name")).filter(lower=Lower(Value(name)))
+    mark: Mark | None = by_name.first()
+    if mark is None:
+        table.bulk_create([model(name=name)], ignore_conflicts=True)
+        mark = by_name.get()
+    return mark
+
+
+def _called(model: type[Mark], names: list[str]) -> list[Mark]:
+    wanted = [Lower(Value(name)) for name in map(_mark_name, names) if name]
+    if not wanted:
+        return []
+    table: Any = model._default_manager
+    return list(table.alias(lower=Lower("name")).filter(lower__in=wanted))
 
 
 def _link(
@@ -258,7 +285,7 @@ def _link(
     if not others:
         return set()
     now = connection.ops.adapt_datetimefield_value(clock.now())
-    marks = ", ".join(["(%s, %s, %s, %s, %s)"] * len(others))
+    marks = ", ".join([f"({written_to()}, %s, %s, %s, %s)"] * len(others))
     with connection.cursor() as cursor:
         cursor.execute(
             f"INSERT INTO {model._meta.db_table} (contact_id, {column}, cause, cause_id,"
@@ -282,3 +309,61 @@ def _unlink(
             [contact.pk, *(other.pk for other in others)],
         )
         return {pk for (pk,) in cursor.fetchall()}
+
+
+# --- Notes ---------------------------------------------------------------------------------------
+
+NOTE_LENGTH = 10_000
+AUTHOR_LENGTH = 160
+
+
+def add_note(
+    contact: Contact,
+    text: str,
+    author: str,
+    user: Any = None,
+    cause: str = "",
+    cause_id: int | None = None,
+) -> None:
+    """Write a note down about the contact. `author` says who did; `user` when it was one of us."""
+    now = connection.ops.adapt_datetimefield_value(clock.now())
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "INSERT INTO crm_note (contact_id, text, author, author_user_id, cause, cause_id,"
+            f" created_at) VALUES ({written_to()}, %s, %s, %s, %s, %s, %s)",
+            [
+                contact.pk,
+                text,
+                author[:AUTHOR_LENGTH],
+                user.pk if user else None,
+                cause,
+                cause_id,
+                now,
+            ],
+        )
+    told = {"note": text, "author": author[:AUTHOR_LENGTH]}
+    news.tell(Change(What.NOTE_ADDED, [contact.pk], more=told, cause=cause, cause_id=cause_id))
+
+
+# --- Owner ---------------------------------------------------------------------------------------
+
+
+def user_called(email: str) -> Any:
+    """The active user with this email address, ignoring case; None when there is none, or when it
+    is not clear which one."""
+    users = get_user_model()._default_manager.filter(is_active=True, email__iexact=email.strip())
+    found = list(users[:2]) if email.strip() else []
+    return found[0] if len(found) == 1 else None
+
+
+def change_owner(contact: Contact, user: Any, cause: str = "", cause_id: int | None = None) -> bool:
+    """Make an active user the contact's owner; False when it was that already."""
+    if contact.owner_id == user.pk:
+        return False
+    wanted = contact.owner_id and news.wanted(What.OWNER_CHANGED)
+    before = {"owner": str(contact.owner) if wanted else ""}
+    Contact.objects.filter(pk=contact.pk).update(owner=user)
+    contact.owner = user
+    after = {"owner": str(user)}
+    news.tell_of_fields(What.OWNER_CHANGED, contact.pk, before, after, cause, cause_id)
+    return True

@@ -4,13 +4,14 @@ from datetime import datetime
 
 from django.db.models import Min
 
+from apps.core import jobs
 from apps.engine import schedules
 from apps.engine.models import Delay, Run
 from apps.messaging.models import Message
 
 
 def earliest_due() -> datetime | None:
-    """When the next row of any lane wakes; four reads at the start of a partial index."""
+    """When the next row of any lane wakes; five reads at the start of partial indexes."""
     times = [
         Run.earliest(),
         schedules.earliest(),
@@ -19,5 +20,6 @@ def earliest_due() -> datetime | None:
         .order_by("wake_at")
         .values_list("wake_at", flat=True)
         .first(),
+        jobs.earliest(),
     ]
     return min((at for at in times if at is not None), default=None)

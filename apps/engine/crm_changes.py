@@ -9,9 +9,9 @@ from contextlib import contextmanager
 from contextvars import ContextVar
 from typing import Any
 
-from apps.core import rows
 from apps.crm.models import Contact
 from apps.crm.news import SLICE, Change, What
+from apps.crm.services import living
 from apps.engine import chains, sources
 from apps.engine.bodies import Body
 from apps.engine.context import contact_scope, readable
@@ -108,12 +108,11 @@ def _chain_before(change: Change) -> chains.Chain:
 
 
 def _openings(change: Change, contact_ids: Sequence[int]) -> list[sources.Opening]:
-    contacts = rows.by_key(Contact, contact_ids)
-    kept = change.what != What.CONTACT_DELETED
+    contacts = living(contact_ids)
     return [
         sources.Opening(
             Body("json", json.dumps(payload(change, contacts[pk]))),
-            contact_id=pk if kept else None,
+            contact_id=contacts[pk].pk,
         )
         for pk in contact_ids
         if pk in contacts
@@ -125,6 +124,7 @@ def payload(change: Change, contact: Contact) -> dict[str, Any]:
     event: dict[str, Any] = {"change": change.what.value}
     if change.what in MARKS:
         event[MARKS[change.what]] = change.mark
+    event.update(change.more)
     if change.changed:
         event["changed"] = list(change.changed)
         event["before"], event["after"] = _readable(change.before), _readable(change.after)
@@ -150,8 +150,9 @@ def example(trigger: CrmTrigger) -> dict[str, Any]:
         changed = ["owner"]
     elif what == What.CONTACT_CHANGED:
         changed = [trigger.name_in_texts or "name"]
+    more = {"note": "Called back", "author": "Ben"} if what == What.NOTE_ADDED else {}
     old, new = _nested(changed, "before"), _nested(changed, "after")
-    change = Change(what, [], mark=mark, changed=changed, before=old, after=new)
+    change = Change(what, [], mark=mark, more=more, changed=changed, before=old, after=new)
     return payload(change, Contact(pk=1, **_EXAMPLE))
 
 

@@ -10,7 +10,7 @@ from django.db import connection
 
 from apps.core import clock
 from apps.core.due import is_postgresql
-from apps.engine import calls, delays, schedules
+from apps.engine import calls, delays, jobs, schedules
 from apps.engine.agenda import earliest_due
 from apps.engine.bell import LOOKS_EVERY, SQLITE_LOOKS_EVERY, heard, listen
 from apps.engine.turn import take_turn
@@ -72,7 +72,8 @@ def drain() -> int:
 
 def round_of_lanes() -> int:
     """One turn of each lane, so that none starves another."""
-    return schedules.fire() + delays.wake() + take_turn() + delivery.turn()
+    taken = schedules.fire() + delays.wake() + take_turn() + delivery.turn()
+    return taken + jobs.turn(idle=not taken)
 
 
 def _wait_for_answers(claiming: bool) -> bool:

@@ -13,7 +13,7 @@ from django.db.models import F
 
 from apps.core import clock, rows
 from apps.core.due import LEASE, is_postgresql, owner
-from apps.crm.models import Contact
+from apps.crm.services import living
 from apps.engine import calls, crm_changes
 from apps.engine.advance import Story, advance, end, is_transient
 from apps.engine.bell import ring
@@ -234,9 +234,9 @@ def _advance_all(
     until = monotonic() + SECONDS
     events = {flight.event.pk: flight.event for flight in landed.values()}
     events |= rows.by_key(Event, {run.event_id for run in runs} - events.keys())
-    contacts = rows.by_key(Contact, {run.contact_id for run in runs if run.contact_id})
+    contacts = living({run.contact_id for run in runs if run.contact_id})
     refs: dict[Any, Any] = {}
-    book = AttributeBook(contacts)
+    book = AttributeBook(contact.pk for contact in contacts.values())
     reached = []
     story.lines.look(runs)
     for run in runs:
@@ -248,6 +248,8 @@ def _advance_all(
             end(run, Run.State.FAILED, "The event of this run was deleted.")
         elif run.pk in landed or not story.lines.holds(run):
             contact = contacts.get(run.contact_id) if run.contact_id else None
+            if contact is not None:
+                run.contact_id = contact.pk  # another one, when it was merged
             context = RunContext(run, event, plan, contact, refs, book)
             advance(context, story, alone, landed.get(run.pk))
         story.lines.leave(run)

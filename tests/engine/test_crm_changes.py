@@ -14,7 +14,7 @@ from apps.actions.kinds.set_attribute import SetAttribute
 from apps.actions.kinds.stop import StopRun
 from apps.connectors.models import Connector
 from apps.connectors.publish import publish
-from apps.crm import news, services
+from apps.crm import erasing, merging, news, services
 from apps.crm.models import Contact, ContactTag
 from apps.crm.news import Change, What
 from apps.crm.services import Identity
@@ -139,9 +139,10 @@ def test_who_is_known_by_email_and_gains_a_number_has_changed():
     assert (event["before"], event["after"]) == ({"phone": ""}, {"phone": PHONE})
 
 
-def test_people_in_the_back_office_cause_changes_too(admin_client, admin_user):
+def test_people_in_the_back_office_cause_changes_too(admin_client, admin_user, drain, clock):
     created, changed = listening("contact_created"), listening("contact_changed")
-    owner, deleted = listening("owner_changed"), listening("contact_deleted")
+    owner = listening("owner_changed")
+    deleted = listening("contact_deleted", [(AddTag, {"new_tags": "x"})])
     form = {"name": "Ana", "phone": PHONE}
     admin_client.post(reverse("admin:crm_contact_add"), form)
     contact = Contact.objects.get()
@@ -159,7 +160,40 @@ def test_people_in_the_back_office_cause_changes_too(admin_client, admin_user):
     admin_client.post(reverse("admin:crm_contact_delete", args=[contact.pk]), {"post": "yes"})
     (event,) = events(deleted)
     assert event["contact"]["name"] == "Ana Maria" and not Contact.objects.exists()
-    assert Run.objects.get(connector=deleted).contact_id is None
+    drain()
+    note = Attempt.objects.get(run__connector=deleted).note
+    assert note == "No contact mapped"
+
+
+def test_a_new_owner_and_a_note_are_told(django_user_model):
+    noted, owner = listening("note_added"), listening("owner_changed")
+    ana, ben = (django_user_model.objects.create_user(name) for name in ("ana", "ben"))
+    contact = ContactFactory(owner=ana)
+    for _ in range(2):
+        services.change_owner(contact, ben)
+    services.add_note(contact, "Called back", "Ben")
+    assert [(e["changed"], e["before"], e["after"]) for e in events(owner)] == [
+        (["owner"], {"owner": "ana"}, {"owner": "ben"})
+    ]
+    (event,) = events(noted)
+    assert (event["note"], event["author"]) == ("Called back", "Ben")
+
+
+def test_who_was_merged_into_another_contact_is_that_one():
+    connector = listening("tag_added")
+    gone, ana = ContactFactory(name="Gone"), ContactFactory(name="Ana")
+    merging.merge(gone.pk, ana.pk, "ben")
+    services.add_tags(gone, [TagFactory()])
+    (event,) = events(connector)
+    assert event["contact"]["id"] == Run.objects.get().contact_id == ana.pk
+
+
+def test_an_erased_past_takes_the_event_of_the_deletion_along(drain, clock):
+    deleted = listening("contact_deleted")
+    erasing.delete_contact(ContactFactory(name="Ana"), with_history=True)
+    assert events(deleted)[0]["contact"]["name"] == "Ana"
+    drain()
+    assert events(deleted) == [{}]
 
 
 def test_contacts_deleted_together_are_told_one_by_one(admin_client, drain, clock):
@@ -410,21 +444,16 @@ def test_an_example_has_the_shape_of_what_comes(what, admin_client):
     )
     connector = listening(what, **narrowed)
     trigger = CrmTrigger.objects.get()
-    mark = {"mark_id": 1, "mark": "x"} if what in crm_changes.MARKS else {}
-    changed = ["owner"] if what == What.OWNER_CHANGED else [f"attr.{attribute.key}"]
     values = {"owner": "x"} if what == What.OWNER_CHANGED else {"attr": {attribute.key: "x"}}
-    news.tell(
-        Change(
-            What(what),
-            [ContactFactory().pk],
-            **mark,
-            **(
-                {"changed": changed, "before": values, "after": values}
-                if what in (What.OWNER_CHANGED, What.CONTACT_CHANGED)
-                else {}
-            ),
-        )
-    )
+    told = {}
+    if what in crm_changes.MARKS:
+        told = {"mark_id": 1, "mark": "x"}
+    elif what == What.NOTE_ADDED:
+        told = {"more": {"note": "x", "author": "x"}}
+    elif what in (What.OWNER_CHANGED, What.CONTACT_CHANGED):
+        names = list(values) if "owner" in values else [f"attr.{attribute.key}"]
+        told = {"changed": names, "before": values, "after": values}
+    news.tell(Change(What(what), [ContactFactory().pk], **told))
     (event,) = events(connector)
     assert paths(crm_changes.example(trigger)) == paths(event)
 

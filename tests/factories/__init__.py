@@ -1,6 +1,7 @@
 """Factories for what tests need."""
 
 import factory
+from django.contrib.auth.models import User
 from factory.django import DjangoModelFactory
 
 from apps.connectors.models import Connector, Step
@@ -8,6 +9,14 @@ from apps.connectors.publish import publish
 from apps.core.models import Credential
 from apps.crm.models import Attribute, Category, Contact, Tag
 from apps.messaging.models import Channel
+
+
+class UserFactory(DjangoModelFactory):
+    class Meta:
+        model = User
+
+    username = factory.Sequence(lambda n: f"user{n}")
+    email = factory.LazyAttribute(lambda made: f"{made.username}@example.org")
 
 
 class CredentialFactory(DjangoModelFactory):
