@@ -97,7 +97,19 @@ def hear(change: Change) -> None:
                 cause=change.cause,
                 cause_id=change.cause_id,
                 chain=chain,
+                stopped=_once_more(change, chain, connector_id),
             )
+
+
+def _once_more(change: Change, chain: chains.Chain, connector_id: int) -> str:
+    """Why a run must not start a connector that led to it; empty when it may. It may do so once:
+    a loop in which each run made two changes would be a thousand runs after ten rotations."""
+    if connector_id not in chain:
+        return ""
+    made = Event.objects.filter(connector=connector_id, cause="run", cause_id=change.cause_id)
+    if not made.exists():
+        return ""
+    return f"Loop detected: run {change.cause_id} has started this connector already"
 
 
 def _chain_before(change: Change) -> chains.Chain:

@@ -41,10 +41,11 @@ def start_many(
     cause: str = "",
     cause_id: int | None = None,
     chain: chains.Chain | None = None,
+    stopped: str = "",
 ) -> list[Run]:
     """Store an event and a run of this revision for each opening, due now: two statements for any
-    number. `chain` are the connectors of the runs that led here; too long a one gets runs that
-    have ended as *stopped*."""
+    number. `chain` are the connectors of the runs that led here; where it is too long, or `stopped`
+    says why they must not go on, the runs have ended as *stopped*."""
     now, line = clock.now(), first_place(revision_id)
     events = Event.objects.bulk_create(
         Event(
@@ -60,7 +61,7 @@ def start_many(
         )
         for opening in openings
     )
-    stopped = chains.limit(chain or [], connector_id)
+    stopped = stopped or chains.limit(chain or [], connector_id)
     runs = Run.objects.bulk_create(
         Run(
             event_id=event.pk,

@@ -309,6 +309,31 @@ def test_a_loop_over_two_connectors_is_stopped_too(drain, clock):
     assert Run.objects.filter(state="done").count() == 20
 
 
+def test_a_loop_does_not_branch(drain, clock):
+    """Three changes in each run: 3 ** 10 runs, if each started one."""
+    tags = [(RemoveTag, {"tag_names": "a, b, c"}), (AddTag, {"new_tags": "a, b, c"})]
+    connector = listening("tag_added", tags)
+    services.add_tags(ContactFactory(), [TagFactory(name="a")])
+    drain()
+    states = Run.objects.order_by("pk").values_list("state", flat=True)
+    assert (list(states).count("done"), len(states)) == (10, 31)
+    told = "Loop detected: run 1 has started this connector already"
+    first = Run.objects.order_by("pk")[2:4]
+    assert [run.error.replace(str(Run.objects.earliest("pk").pk), "1", 1) for run in first] == [
+        told
+    ] * 2
+    assert all(Attempt.objects.get(run=run).label == "Loop guard" for run in first)
+    assert Run.objects.latest("pk").chain == [connector.pk] * 10
+
+
+def test_who_is_not_in_the_chain_is_started_by_each_change(post, drain, clock):
+    connector = listening("tag_added")
+    post(published([(AddTag, {"new_tags": "a, b, c"})], mapping=BY_PHONE), {"phone": PHONE})
+    drain()
+    assert sorted(e["tag"] for e in events(connector)) == ["a", "b", "c"]
+    assert set(Run.objects.values_list("error", flat=True)) == {""}
+
+
 def test_a_straight_chain_is_cut_after_fifty_hops(drain, clock, settings):
     settings.MAX_HOPS = 3
     tags = [TagFactory(name=f"t{n}") for n in range(6)]
@@ -433,6 +458,11 @@ def test_the_pages_say_what_caused_the_event(post, drain, clock, tagger, admin_c
     link = f'href="{reverse("admin:engine_run_change", args=[cause.pk])}">Run {cause.pk}</a>'
     shown = admin_client.get(reverse("admin:engine_event_change", args=[event.pk])).text
     assert f'CRM change by <a class="sb-link" {link}' in shown
+    started = Run.objects.get(connector=connector)
+    shown = admin_client.get(reverse("admin:engine_run_change", args=[started.pk])).text
+    assert f'CRM change by <a class="sb-link" {link}' in shown
+    shown = admin_client.get(reverse("admin:engine_run_change", args=[cause.pk])).text
+    assert "Started by its changes" in shown and f">Run {started.pk}</a>" in shown
     assert "CRM change by <a" in admin_client.get(reverse("admin:engine_event_changelist")).text
 
 
