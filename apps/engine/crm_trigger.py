@@ -1,4 +1,4 @@
-"""Which changes of contacts start a connector: what operators choose (crm_changes.py acts on it)."""
+"""Which changes of contacts start a connector, as operators choose it (crm_changes.py)."""
 
 from django.db import models
 
