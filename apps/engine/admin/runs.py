@@ -44,6 +44,13 @@ def took(run: Run) -> str:
     return duration(run.finished_at - run.started_at)
 
 
+def _may_see_calls(request: HttpRequest) -> bool:
+    """As the pages of the logs have it: requests and answers hold what customers wrote."""
+    may = request.user.has_perm
+    sees = may("connectors.view_connector") and may("engine.view_call")
+    return bool(may("connectors.change_connector") or sees)
+
+
 def _started(run: Run) -> QuerySet[Run]:
     """The runs that were started by what this one changed about contacts."""
     made = Event.objects.filter(cause="run", cause_id=run.pk)
@@ -108,6 +115,7 @@ class RunAdmin(RunsAgain):
             "timeline": timeline(row),
             "source": self._source(row),
             "started": _started(row),
+            "may_see_calls": _may_see_calls(request),
             "may_cancel_delay": request.user.has_perm("engine.change_delay"),
         }
 
