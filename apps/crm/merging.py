@@ -5,7 +5,7 @@ survivor is found from then on. The survivor gets what it lacked: tags, categori
 values, notes, and fields that it had empty. What it had itself stays. `Merge.moved` says exactly
 what was given:
 
-    {"fields": {name: [before, after]}, "identity": {"phone", "email"},
+    {"fields": {name: [before, after]}, "identity": {"name", "phone", "email"},
      "tags": {"moved": {link id: name}, "both": [row …]}, "categories": the same,
      "values": {row id: [attribute name, updated_at]}, "notes": [id …]}
 
@@ -57,7 +57,7 @@ def merge(loser_id: int, survivor_id: int, who: str) -> Merge:
             if contact.merged_into_id or contact.deleted_at:
                 raise NotMergeable(f'"{contact}" was merged or deleted meanwhile.')
         moved: dict[str, Any] = {
-            "identity": {"phone": loser.phone, "email": loser.email},
+            "identity": {name: getattr(loser, name) for name in ("name", "phone", "email")},
             "fields": _fill_in(loser, survivor),
             **{name: _give_links(name, loser, survivor) for name in LINKS},
             "values": _give_values(loser, survivor),

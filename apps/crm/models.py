@@ -324,6 +324,12 @@ class Merge(models.Model):
     def __str__(self) -> str:
         return f"Merge {self.pk}"
 
+    @property
+    def name(self) -> str:
+        """What the loser was known by."""
+        identity = self.moved["identity"]
+        return str(identity["name"] or identity["phone"] or identity["email"])
+
 
 @long_job
 class Erasure(Job):

@@ -1,7 +1,11 @@
 """One person by either spelling of a mobile number (core.phone)."""
 
+from importlib import import_module
+from types import SimpleNamespace
+
 import pytest
-from django.db import IntegrityError, transaction
+from django.apps import apps
+from django.db import IntegrityError, connection, transaction
 
 from apps.core import phone
 from apps.crm import services
@@ -85,3 +89,19 @@ def test_the_page_says_that_there_is_a_contact_already(admin_client):
 def test_the_list_is_searched_by_either(admin_client, typed):
     ContactFactory(phone="+5511987654321", name="Ana")
     assert ">Ana<" in admin_client.get("/admin/crm/contact/", {"q": typed}).content.decode()
+
+
+def test_contacts_of_older_installations_are_joined():
+    """As the migration finds them, which makes the index afterwards."""
+    join = import_module("apps.crm.migrations.0004_people").join_spellings
+    with connection.cursor() as cursor:
+        cursor.execute("DROP INDEX crm_contact_spelling")
+    first, other = ContactFactory(phone="+541123456789"), ContactFactory(phone="+5491123456789")
+    alone, foreign = ContactFactory(phone="+5511987654321"), ContactFactory()
+    for contact, names in ((first, ["vip"]), (other, ["vip", "late"])):
+        services.add_tags(contact, [services.tag_named(name) for name in names])
+    with connection.cursor() as cursor:
+        join(apps, SimpleNamespace(connection=connection, execute=cursor.execute))
+    assert list(Contact.objects.order_by("pk")) == [first, alone, foreign]
+    assert services.find(Identity("+5491123456789", "")) == first
+    assert sorted(first.tag_links.values_list("tag__name", flat=True)) == ["late", "vip"]

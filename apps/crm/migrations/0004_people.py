@@ -8,6 +8,35 @@ import django.db.models.lookups
 import django.db.models.manager
 from django.conf import settings
 from django.db import migrations, models
+from django.db.models import Q
+
+from apps.core.phone import canonical
+
+
+def join_spellings(apps, schema_editor):
+    """Numbers that are one number in two spellings were two contacts until now: the later one is
+    merged into the earlier one, which gets what it lacks."""
+    contacts = apps.get_model("crm", "Contact").objects
+    first = {}
+    spelled = Q(phone__startswith="+52") | Q(phone__startswith="+54") | Q(phone__startswith="+55")
+    for pk, phone in contacts.filter(spelled).order_by("pk").values_list("pk", "phone"):
+        survivor = first.setdefault(canonical(phone), pk)
+        if survivor == pk:
+            continue
+        for name, mark in (("ContactTag", "tag"), ("ContactCategory", "category")):
+            _move(apps.get_model("crm", name), mark, pk, survivor)
+        _move(apps.get_model("crm", "AttributeValue"), "attribute", pk, survivor)
+        contacts.filter(pk=pk).update(merged_into=survivor)
+    if schema_editor.connection.vendor == "postgresql":
+        # The index that follows can't be made while checks of these rows are put off.
+        schema_editor.execute("SET CONSTRAINTS ALL IMMEDIATE")
+
+
+def _move(model, mark, loser, survivor):
+    has = model.objects.filter(contact=survivor).values_list(mark, flat=True)
+    model.objects.filter(contact=loser).exclude(**{f"{mark}__in": list(has)}).update(
+        contact=survivor
+    )
 
 
 class Migration(migrations.Migration):
