@@ -52,7 +52,7 @@ def source(event: Event) -> SafeString | str:
     """Where it came from, and what caused it if that was in this house."""
     name = event.get_source_display()
     by = cause_link(event.cause, event.cause_id)
-    return format_html("{} by {}", name, by) if by else name
+    return format_html('<span class="sb-source">{} by {}</span>', name, by) if by else name
 
 
 @admin.register(Event)
