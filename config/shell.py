@@ -101,6 +101,12 @@ MENU = [
         ],
     },
     {
+        "title": "Data",
+        "items": [
+            _list("Counters", "123", "datastore", "counter", "Numbers that actions count."),
+        ],
+    },
+    {
         "title": "System",
         "items": [
             _list("Credentials", "key", "core", "credential", "Secrets, kept encrypted."),

@@ -63,7 +63,35 @@ def as_id(text: str) -> int | None:
     return number if 0 < number <= LARGEST_ID else None
 
 
-class LargeTableAdmin(ModelAdmin):
+class Asks(ModelAdmin):
+    """Pages that ask before they act."""
+
+    def ask(
+        self,
+        request: HttpRequest,
+        question: str,
+        button: str,
+        hidden: dict[str, Any],
+        back: str,
+        template: str = "core/ask.html",
+        **details: Any,
+    ) -> HttpResponse:
+        """A page that asks before acting: its form posts `confirmed` to the same address. Another
+        template, made from this one, can show `details`."""
+        context = {
+            **self.admin_site.each_context(request),
+            "title": button,
+            "opts": self.opts,
+            "question": question,
+            "button": button,
+            "hidden": [(name, v) for name, values in hidden.items() for v in values],
+            "back": back,
+            **details,
+        }
+        return TemplateResponse(request, template, context)
+
+
+class LargeTableAdmin(Asks):
     """Read-only pages over a table of any size: newest first by id, no counting, no sorting by
     columns without an index. Acting on rows needs the *change* permission."""
 
@@ -130,30 +158,6 @@ class LargeTableAdmin(ModelAdmin):
 
     def page_context(self, request: HttpRequest, row: Any) -> dict[str, Any]:
         return {}
-
-    def ask(
-        self,
-        request: HttpRequest,
-        question: str,
-        button: str,
-        hidden: dict[str, Any],
-        back: str,
-        template: str = "core/ask.html",
-        **details: Any,
-    ) -> HttpResponse:
-        """A page that asks before acting: its form posts `confirmed` to the same address. Another
-        template, made from this one, can show `details`."""
-        context = {
-            **self.admin_site.each_context(request),
-            "title": button,
-            "opts": self.opts,
-            "question": question,
-            "button": button,
-            "hidden": [(name, v) for name, values in hidden.items() for v in values],
-            "back": back,
-            **details,
-        }
-        return TemplateResponse(request, template, context)
 
     def ask_about(
         self, request: HttpRequest, rows: "QuerySet[Any]", action: str, question: str, button: str
