@@ -77,10 +77,11 @@ def zone_of(counter: Counter) -> ZoneInfo:
     return ZoneInfo(counter.timezone if known else timezone.get_default_timezone_name())
 
 
-def values_by_key(keys: Collection[str], contact: Contact | None) -> dict[str, int]:
-    """Where the counters of these keys stand, in two queries; of those that have a value for each
-    contact, only if there is a contact."""
-    counters = list(Counter.objects.filter(key__in=keys))
+def values_by_key(keys: Collection[str] | None, contact: Contact | None) -> dict[str, int]:
+    """Where the counters of these keys (None: of all) stand, in two queries; of those that have a
+    value for each contact, only if there is a contact."""
+    named = Counter.objects.all() if keys is None else Counter.objects.filter(key__in=keys)
+    counters = list(named)
     mine = Q(contact__isnull=True)
     if contact is not None:
         mine |= Q(contact=contact)
