@@ -82,6 +82,14 @@ MENU = [
         "items": [
             _list("Messages", "chat", "messaging", "message", "Sent, waiting, refused, received."),
             _list("Channels", "cell_tower", "messaging", "channel", "The numbers to send from."),
+            _list(
+                "Opt-out lists",
+                "notifications_off",
+                "messaging",
+                "optoutlist",
+                "Who wants no automated messages.",
+            ),
+            _list("Blacklist", "block", "messaging", "blacklistentry", "Who is blocked both ways."),
             _page(
                 "Sandbox phone",
                 "smartphone",

@@ -19,8 +19,11 @@ from apps.core import phone
 from apps.core.pages import LargeTableAdmin, RefusesUsed, badge, cause_link, clipped, link, related
 from apps.crm.models import Contact
 from apps.crm.sections import Section, contact_section
+from apps.messaging import list_pages
 from apps.messaging.models import Application, Channel, Message
 from apps.messaging.settling import settle_by_hand
+
+__all__ = ["list_pages"]
 
 STATE_COLOURS = {
     "queued": "info",

@@ -128,12 +128,9 @@ def drop_inbound(channel: Channel, raw_address: str) -> bool:
 def system_list() -> OptOutList:
     """The list that stops all automated messages; made where somebody emptied the database."""
     system = OptOutList.objects.filter(is_system=True)
-    for number in count(1):
-        found = system.first()
-        if found is not None:
-            break
-        name = SYSTEM_LIST if number == 1 else f"{SYSTEM_LIST} {number}"
-        rows.insert_unless_taken(OptOutList(name=name, is_system=True))
+    names = (f"{SYSTEM_LIST} {number}" if number > 1 else SYSTEM_LIST for number in count(1))
+    while (found := system.first()) is None:
+        rows.insert_unless_taken(OptOutList(name=next(names), is_system=True))
     return found
 
 

@@ -172,11 +172,10 @@ class CounterValueAdmin(LargeTableAdmin):
     def get_search_results(self, request: HttpRequest, queryset: Any, search_term: str) -> Any:
         term = search_term.strip()
         if term:
-            by = Contact.objects.alias(lower=Lower("email")).filter(lower=term.lower())
+            people = Contact.objects.alias(lower=Lower("email"))
             number = phone.normalise(term)
-            if number:
-                by = Contact.objects.filter(phone=number)
-            queryset = queryset.filter(contact__in=list(by.values_list("pk", flat=True)[:1000]))
+            people = people.filter(phone=number) if number else people.filter(lower=term.lower())
+            queryset = queryset.filter(contact__in=list(people.values_list("pk", flat=True)[:1000]))
         return queryset, False
 
     @display(description="Contact")
