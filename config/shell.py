@@ -82,13 +82,16 @@ MENU = [
         "items": [
             _list("Messages", "chat", "messaging", "message", "Sent, waiting, refused, received."),
             _list("Channels", "cell_tower", "messaging", "channel", "The numbers to send from."),
-            _list(
-                "Opt-out lists",
-                "notifications_off",
-                "messaging",
-                "optoutlist",
-                "Who wants no automated messages.",
-            ),
+            {
+                **_list(
+                    "Opt-out lists",
+                    "notifications_off",
+                    "messaging",
+                    "optoutlist",
+                    "Who wants no automated messages.",
+                ),
+                "active": lambda request: request.path.startswith("/admin/messaging/optout"),
+            },
             _list("Blacklist", "block", "messaging", "blacklistentry", "Who is blocked both ways."),
             _page(
                 "Sandbox phone",
@@ -111,7 +114,10 @@ MENU = [
     {
         "title": "Data",
         "items": [
-            _list("Counters", "123", "datastore", "counter", "Numbers that actions count."),
+            {
+                **_list("Counters", "tag", "datastore", "counter", "Numbers that actions count."),
+                "active": lambda request: request.path.startswith("/admin/datastore/counter"),
+            },
         ],
     },
     {

@@ -18,7 +18,7 @@ from unfold.contrib.filters.admin import RelatedDropdownFilter
 from unfold.decorators import action, display
 
 from apps.core import phone
-from apps.core.pages import CAUSE_PAGES, LargeTableAdmin, RefusesUsed, cause_link
+from apps.core.pages import CAUSE_PAGES, LargeTableAdmin, RefusesUsed, cause_link, clipped
 from apps.core.spreadsheets import csv_file
 from apps.crm.models import Contact
 from apps.crm.sections import Section, contact_section
@@ -60,8 +60,8 @@ class EntryAdmin(LargeTableAdmin):
     # --- columns ---
 
     @display(description="Email ID/Phone Number")
-    def address_column(self, entry: Any) -> str:
-        return str(entry.address)
+    def address_column(self, entry: Any) -> SafeString:
+        return clipped(entry.address)
 
     @display(description="Added")
     def added(self, entry: Any) -> Any:
@@ -87,6 +87,11 @@ class EntryAdmin(LargeTableAdmin):
     ) -> HttpResponse:
         context = {"show_save_and_continue": False, "show_save_and_add_another": False}
         return super().add_view(request, form_url, {**context, **(extra_context or {})})
+
+    def get_changeform_initial_data(self, request: HttpRequest) -> dict[str, Any]:
+        """All channels are for those who ask for them."""
+        first = Channel.objects.values_list("pk", flat=True).first()
+        return {"channel": first, **super().get_changeform_initial_data(request)}
 
     def add(self, form: EntriesForm, **cause: Any) -> set[lists.Entry]:
         """Put the entries of a form on the list; returns those that were not on it."""
@@ -236,6 +241,17 @@ class OptOutListAdmin(RefusesUsed, ModelAdmin):
         context = {"title": "Create New Opt List", **(extra_context or {})}
         return super().add_view(request, form_url, context)
 
+    def change_view(
+        self,
+        request: HttpRequest,
+        object_id: str,
+        form_url: str = "",
+        extra_context: dict[str, Any] | None = None,
+    ) -> HttpResponse:
+        one = self.get_object(request, object_id)
+        context = {"show_delete": one is None or not one.is_system, **(extra_context or {})}
+        return super().change_view(request, object_id, form_url, context)
+
     def refusal(self, row: Model) -> str:
         if getattr(row, "is_system", False):
             return f'The list "{row}" can\'t be deleted: it was made by the system.'
@@ -292,11 +308,19 @@ def lists_of_contact(request: HttpRequest, contact: Contact, limit: int) -> Sect
     rows = []
     for channel, address in reached:
         key = (channel.pk, address)
-        opted_out = ", ".join(sorted(named.get(key, []))) or "–"
+        opted_out = _optouts_link(address, sorted(named.get(key, [])))
         cells = [channel, address, opted_out, "Blocked" if key in black else "–"]
         rows.append([*cells, _doors(request, *key, black.get(key))])
     columns = ["Channel", "Reached at", "Opted out of", "Blacklist", "Action"]
     return Section("Opt-out lists and blacklist", columns, rows)
+
+
+def _optouts_link(address: str, names: list[str]) -> SafeString | str:
+    """The lists that an address is on, which lead to where it can be taken off."""
+    page = reverse("admin:messaging_optout_changelist")
+    query = urlencode({"q": address})
+    there = format_html('<a class="sb-link" href="{}?{}">{}</a>', page, query, ", ".join(names))
+    return there if names else "–"
 
 
 def _doors(request: HttpRequest, channel_id: int, address: str, black: int | None) -> SafeString:
@@ -305,9 +329,6 @@ def _doors(request: HttpRequest, channel_id: int, address: str, black: int | Non
     doors = []
     if request.user.has_perm("messaging.add_optout"):
         doors.append((f"{reverse('admin:messaging_optout_add')}?{query}", "Opt out"))
-    if request.user.has_perm("messaging.view_optout"):
-        page = reverse("admin:messaging_optout_changelist")
-        doors.append((f"{page}?{urlencode({'q': address})}", "Opt-outs"))
     if black is not None and request.user.has_perm("messaging.delete_blacklistentry"):
         doors.append((reverse("admin:messaging_blacklistentry_remove", args=[black]), "Unblock"))
     elif black is None and request.user.has_perm("messaging.add_blacklistentry"):

@@ -70,7 +70,7 @@ def test_the_list_shows_where_each_stands_in_the_same_queries_for_any_number(adm
 
     counters.add(CounterFactory(name="Big", maximum=99_000, reset_at_maximum=True), 12_345)
     few, shown = queries()
-    assert "12,345" in shown and "0 – 99,000, then again" in shown
+    assert "12,345" in shown and "From 0 to 99,000, then again" in shown
     for number in range(10):
         counters.add(CounterFactory(reset_unit="month", reset_every=3), number)
     many, shown = queries()

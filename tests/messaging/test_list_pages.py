@@ -76,6 +76,8 @@ def test_a_list_is_created_and_counted(admin_client, shop):
 def test_the_systems_list_is_not_deleted_and_the_page_says_why(admin_client):
     system = lists.system_list()
     delete = reverse("admin:messaging_optoutlist_delete", args=[system.pk])
+    shown = text(admin_client.get(reverse("admin:messaging_optoutlist_change", args=[system.pk])))
+    assert "It can&#x27;t be deleted." in shown and delete not in shown
     answer = admin_client.post(delete, {"post": "yes"}, follow=True)
     assert "can&#x27;t be deleted: it was made by the system." in text(answer)
     chosen = {"action": "delete_selected", "_selected_action": [system.pk], "post": "yes"}
@@ -286,6 +288,8 @@ def test_a_contacts_page_shows_its_lists_by_channel_with_doors(admin_client, sho
     lists.add_to_blacklist([Entry(shop.pk, ANA)])
     entry = BlacklistEntry.objects.get()
     shown = text(admin_client.get(page))
-    assert f"{lists.SYSTEM_LIST}, Newsletter" in shown
+    there = f"{OPTOUTS}?q=ana%40example.org"
+    assert f'href="{there}">{lists.SYSTEM_LIST}, Newsletter</a>' in shown
+    assert text(admin_client.get(there)).count(">ana@example.org</") == 2
     assert "Blocked" in shown and door not in shown
     assert reverse("admin:messaging_blacklistentry_remove", args=[entry.pk]) in shown

@@ -19,7 +19,7 @@ from unfold.decorators import action, display
 from unfold.widgets import UnfoldAdminSelectWidget
 
 from apps.core import phone
-from apps.core.pages import Asks, LargeTableAdmin, RefusesUsed, link
+from apps.core.pages import Asks, LargeTableAdmin, RefusesUsed, clipped, link
 from apps.crm.models import Contact
 from apps.crm.sections import Section, contact_section
 from apps.crm.services import timezones
@@ -61,6 +61,9 @@ class CounterAdmin(RefusesUsed, Asks, ModelAdmin):
     )
     actions_detail = ["reset_now"]
 
+    class Media:
+        css = {"all": ["switchboard/timeline.css"]}
+
     def get_queryset(self, request: HttpRequest) -> QuerySet[Counter]:
         account = CounterValue.objects.filter(contact=None)
         return (
@@ -79,12 +82,13 @@ class CounterAdmin(RefusesUsed, Asks, ModelAdmin):
             return format_html('<a class="sb-link" href="{}?{}">Of each contact</a>', page, query)
         return f"{counters.present(counter, next(iter(_of_account(counter)), None)):,}"
 
-    @display(description="From – to")
-    def limits(self, counter: Counter) -> str:
+    @display(description="Counts")
+    def limits(self, counter: Counter) -> SafeString:
+        starts = f"From {counter.starts:,}"
         if counter.maximum is None:
-            return f"{counter.starts:,} –"
+            return clipped(starts)
         again = ", then again" if counter.reset_at_maximum else ""
-        return f"{counter.starts:,} – {counter.maximum:,}{again}"
+        return clipped(f"{starts} to {counter.maximum:,}{again}")
 
     @display(description="Resets automatically")
     def resets(self, counter: Counter) -> str:
@@ -95,8 +99,8 @@ class CounterAdmin(RefusesUsed, Asks, ModelAdmin):
         return f"Every {counter.reset_every} {counter.reset_unit}s"
 
     @display(description="In texts")
-    def liquid(self, counter: Counter) -> str:
-        return f"{{{{ counters.{counter.key} }}}}"
+    def liquid(self, counter: Counter) -> SafeString:
+        return clipped(f"{{{{ counters.{counter.key} }}}}")
 
     @display(description="Next automatic reset")
     def next_reset(self, counter: Counter) -> str:
@@ -162,7 +166,7 @@ class CounterValueAdmin(LargeTableAdmin):
     list_filter = [("counter", RelatedDropdownFilter)]
     list_filter_submit = True
     search_fields = ["contact__phone", "contact__email"]
-    search_help_text = "Search by the contact's whole mobile number or email address"
+    search_help_text = "Search by the contact's whole number or email"
     actions = ["reset_selected"]
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[CounterValue]:
