@@ -89,6 +89,17 @@ MENU = [
         "items": [
             _list("Messages", "chat", "messaging", "message", "Sent, waiting, refused, received."),
             _list("Channels", "cell_tower", "messaging", "channel", "The numbers to send from."),
+            {
+                **_list(
+                    "Opt-out lists",
+                    "notifications_off",
+                    "messaging",
+                    "optoutlist",
+                    "Who wants no automated messages.",
+                ),
+                "active": lambda request: request.path.startswith("/admin/messaging/optout"),
+            },
+            _list("Blacklist", "block", "messaging", "blacklistentry", "Who is blocked both ways."),
             _page(
                 "Sandbox phone",
                 "smartphone",
@@ -105,6 +116,15 @@ MENU = [
             _list("Tags", "sell", "crm", "tag", "Words that mark contacts."),
             _list("Categories", "category", "crm", "category", "Groups that contacts are in."),
             _list("Attributes", "list_alt", "crm", "attribute", "Fields of contacts of your own."),
+        ],
+    },
+    {
+        "title": "Data",
+        "items": [
+            {
+                **_list("Counters", "tag", "datastore", "counter", "Numbers that actions count."),
+                "active": lambda request: request.path.startswith("/admin/datastore/counter"),
+            },
         ],
     },
     {

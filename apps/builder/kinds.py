@@ -17,6 +17,7 @@ from apps.builder.palette import help_text
 from apps.builder.permissions import FlowPermissions
 from apps.builder.samples import (
     contact_attributes,
+    counter_attributes,
     earlier_values,
     event_attributes,
     sample_event,
@@ -105,6 +106,7 @@ class KindAdmin(FlowPermissions, ModelAdmin):  # type: ignore[misc]
             "sample_event": event,
             "event_attributes": event_attributes(event),
             "contact_attributes": contact_attributes(),
+            "counter_attributes": counter_attributes(),
             "given_attributes": http_attributes(http_samples(step, action)),
             **self.form_context(request, step, action),
             "earlier_values": earlier_values(step, action),

@@ -12,6 +12,7 @@ from apps.connectors.models import Action, Step
 from apps.core import liquid
 from apps.crm import models as crm
 from apps.crm.models import Contact
+from apps.datastore.models import Counter
 from apps.engine import crm_changes
 from apps.engine.context import contact_scope, event_scope
 from apps.engine.models import CrmTrigger, Event
@@ -79,6 +80,11 @@ def contact_attributes() -> list[Attribute]:
         for one in crm.Attribute.objects.all()
     ]
     return [*own, *made]
+
+
+def counter_attributes() -> list[Attribute]:
+    """Where counters stand, by name."""
+    return [Attribute(f"counters.{one.key}", one.name) for one in Counter.objects.all()]
 
 
 def earlier_values(step: Step, action: Action | None) -> list[Attribute]:

@@ -64,7 +64,7 @@ def as_id(text: str) -> int | None:
 
 
 class Asks(ModelAdmin):
-    """Asks before acting."""
+    """Pages that ask before they act."""
 
     def ask(
         self,

@@ -11,6 +11,7 @@ from apps.connectors.models import Action, Shared
 from apps.core import clock, liquid
 from apps.crm import attributes
 from apps.crm.models import Contact
+from apps.datastore import counters
 from apps.engine.calls import Flight
 from apps.engine.models import Event, Run
 from apps.engine.plan import Plan
@@ -98,6 +99,23 @@ class AttributeScope(Mapping[str, Any]):
         return len(self._values())
 
 
+class CounterScope(Mapping[str, Any]):
+    """`counters` in texts: where each counter stands when it is asked for, which other runs of the
+    turn may have changed; those of contacts only with a contact."""
+
+    def __init__(self, contact: Contact | None) -> None:
+        self._contact = contact
+
+    def __getitem__(self, key: str) -> int:
+        return counters.values_by_key([key], self._contact)[key]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(counters.values_by_key(None, self._contact))
+
+    def __len__(self) -> int:
+        return len(counters.values_by_key(None, self._contact))
+
+
 class RunContext:
     """One run in hand: its rows, its attributes, and what the current action takes in."""
 
@@ -123,6 +141,7 @@ class RunContext:
             **run.values,
             "contact": contact_scope(contact),
             "attr": AttributeScope(self._book, contact),
+            "counters": CounterScope(contact),
             "connector": plan.connector,
         }
         self.begin(None)
@@ -216,6 +235,7 @@ class RunContext:
         if contact is not None:
             self._book.forget(contact.pk)
         self.scope["attr"] = AttributeScope(self._book, contact)
+        self.scope["counters"] = CounterScope(contact)
         self.run.contact_id = contact.pk if contact else None
         self.scope["contact"] = contact_scope(contact)
 

@@ -19,10 +19,12 @@ from apps.core import phone
 from apps.core.pages import LargeTableAdmin, RefusesUsed, badge, cause_link, clipped, link, related
 from apps.crm.models import Contact
 from apps.crm.sections import Section, contact_section
+from apps.messaging import list_pages
 from apps.messaging.addresses import spelled
-from apps.messaging.lists import addresses_of
-from apps.messaging.models import Application, BlacklistEntry, Channel, Message, OptOut
+from apps.messaging.models import Application, Channel, Message
 from apps.messaging.settling import settle_by_hand
+
+__all__ = ["list_pages"]
 
 STATE_COLOURS = {
     "queued": "info",
@@ -177,33 +179,6 @@ class ChannelAdmin(RefusesUsed, ModelAdmin):
                 "Switch it off instead."
             )
         return super().refusal(row)
-
-
-@contact_section
-def lists_of(request: HttpRequest, contact: Contact, limit: int) -> Section | None:
-    """Where automated messages, or all messages, to the contact are blocked."""
-    if not request.user.has_perm("messaging.view_message"):
-        return None
-    own = {"address__in": spelled(addresses_of(contact, None))}
-    blocked = BlacklistEntry.objects.filter(**own).select_related("channel")
-    out = OptOut.objects.filter(**own).select_related("channel", "list")
-    found = [(row, "Blacklist") for row in blocked] + [(row, str(row.list)) for row in out]
-    rows = [
-        [
-            row.channel,
-            where,
-            row.address,
-            row.created_at,
-            cause_link(row.cause, row.cause_id) or "–",
-        ]
-        for row, where in sorted(found, key=lambda entry: entry[0].created_at, reverse=True)
-    ]
-    columns = ["Channel", "List", "Address", "Since", "By"]
-    return Section("Opt-out and blacklist", columns, rows, "On no list: may be written to.")
-
-
-def _by(row: BlacklistEntry | OptOut) -> SafeString | str:
-    return cause_link(row.cause, row.cause_id) or "–"
 
 
 @contact_section

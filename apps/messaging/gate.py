@@ -5,7 +5,7 @@ from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from typing import Any
 
-from django.db.models import QuerySet, Value
+from django.db.models import Q, QuerySet, Value
 
 from apps.messaging.addresses import canonical, spelled
 from apps.messaging.models import BlacklistEntry, OptOut
@@ -37,8 +37,11 @@ def worst(codes: Collection[str]) -> str:
     return max(codes, key=_SEVERITY.index)
 
 
-def judge(targets: Iterable[tuple[int, str]]) -> dict[tuple[int, str], Verdict]:
-    """The verdict for each (channel id, normalised address) of automated messages."""
+def judge(
+    targets: Iterable[tuple[int, str]], lists: Collection[int] = ()
+) -> dict[tuple[int, str], Verdict]:
+    """The verdict for each (channel id, normalised address) of automated messages. `lists` are
+    the ids of the custom opt-out lists that the sender names; the system's always counts."""
     wanted = {(channel, address): (channel, canonical(address)) for channel, address in targets}
     if not wanted:
         return {}
@@ -46,7 +49,7 @@ def judge(targets: Iterable[tuple[int, str]]) -> dict[tuple[int, str], Verdict]:
         "channel__in": {channel for channel, _ in wanted},
         "address__in": spelled(address for _, address in wanted),
     }
-    optouts = OptOut.objects.filter(**listed, list__is_system=True)
+    optouts = OptOut.objects.filter(Q(list__is_system=True) | Q(list__in=lists), **listed)
     blacklist = BlacklistEntry.objects.filter(**listed)
     refused: dict[tuple[int, str], Verdict] = {}
     # One query; in order of precedence, so that the blacklist overwrites what an opt-out says.

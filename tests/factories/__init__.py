@@ -8,7 +8,8 @@ from apps.connectors.models import Connector, Step
 from apps.connectors.publish import publish
 from apps.core.models import Credential
 from apps.crm.models import Attribute, Category, Contact, Tag
-from apps.messaging.models import Channel
+from apps.datastore.models import Counter
+from apps.messaging.models import Channel, OptOutList
 
 
 class UserFactory(DjangoModelFactory):
@@ -86,6 +87,20 @@ class ChannelFactory(DjangoModelFactory):
         model = Channel
 
     name = factory.Sequence(lambda n: f"Channel {n}")
+
+
+class OptOutListFactory(DjangoModelFactory):
+    class Meta:
+        model = OptOutList
+
+    name = factory.Sequence(lambda n: f"Opt-out list {n}")
+
+
+class CounterFactory(DjangoModelFactory):
+    class Meta:
+        model = Counter
+
+    name = factory.Sequence(lambda n: f"Counter {n}")
 
 
 def published(*steps, mapping=None, **connector):

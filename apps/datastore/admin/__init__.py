@@ -1,0 +1,3 @@
+from apps.datastore.admin import counters
+
+__all__ = ["counters"]

@@ -1,0 +1,3 @@
+from apps.datastore.models.counters import Counter, CounterValue
+
+__all__ = ["Counter", "CounterValue"]
