@@ -101,6 +101,12 @@ MENU = [
         ],
     },
     {
+        "title": "Data",
+        "items": [
+            _list("Tables", "table", "datastore", "table", "Rows that connectors keep and read."),
+        ],
+    },
+    {
         "title": "System",
         "items": [
             _list("Credentials", "key", "core", "credential", "Secrets, kept encrypted."),

@@ -3,7 +3,7 @@
 from django.db import models
 
 from apps.actions.tables.fields import Condition, Matching
-from apps.actions.tables.matching import Terms, counted, rows_of, told
+from apps.actions.tables.matching import Terms, counted, ids_of, told
 from apps.connectors.models import Action, Performing
 from apps.connectors.outcomes import Done, Failed, Outcome
 from apps.connectors.registry import register
@@ -38,9 +38,9 @@ class DeleteRow(Action, Matching):
             match = terms.bound(rows.columns_for_writing(table))
         except rows.Refused as error:
             return Failed(str(error))
-        found = rows_of(self, table, match)
-        rows.delete_rows([row.pk for row in found])
-        return Done(counted(len(found), "deleted"), told(found))
+        found = ids_of(self, table, match)
+        rows.delete_rows(found)
+        return Done(counted(found, "deleted"), told(found))
 
 
 class DeleteRowCondition(Condition):

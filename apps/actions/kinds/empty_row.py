@@ -3,7 +3,7 @@
 from django.db import models
 
 from apps.actions.tables.fields import Condition, InColumn, Matching
-from apps.actions.tables.matching import Terms, counted, present, rows_of, told
+from apps.actions.tables.matching import Terms, counted, ids_of, present, told
 from apps.connectors.models import Action, Performing
 from apps.connectors.outcomes import Done, Failed, Outcome
 from apps.connectors.registry import register
@@ -41,12 +41,12 @@ class EmptyRow(Action, Matching):
             columns = rows.columns_for_writing(table)
             known = {column.pk: column for column in columns}
             emptied = [present(column, known) for column in listed]
-            found = rows_of(self, table, terms.bound(columns))
+            found = ids_of(self, table, terms.bound(columns))
             emptied = emptied or [column for column in columns if not column.is_key]
-            rows.empty_rows([row.pk for row in found], emptied, **run.cause)
+            rows.empty_rows(found, emptied, **run.cause)
         except rows.Refused as error:
             return Failed(str(error))
-        return Done(counted(len(found), "emptied"), told(found))
+        return Done(counted(found, "emptied"), told(found))
 
 
 class EmptyRowCondition(Condition):

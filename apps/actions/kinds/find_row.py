@@ -3,13 +3,12 @@
 from django.db import models
 
 from apps.actions.tables.fields import Condition, Matching
-from apps.actions.tables.matching import Terms, counted, rows_of, told
+from apps.actions.tables.matching import Terms, counted, ids_of, told
 from apps.connectors.models import Action, Performing
 from apps.connectors.outcomes import Done, Failed, Outcome
 from apps.connectors.registry import register
 from apps.datastore.models import Column
-from apps.datastore.tables.matching import value_of
-from apps.datastore.tables.rows import Refused
+from apps.datastore.tables.rows import Refused, read_row
 
 
 @register
@@ -38,12 +37,12 @@ class FindRow(Action, Matching):
             ("columns", table.pk), lambda: list(Column.objects.filter(table=table.pk))
         )
         try:
-            found = rows_of(self, table, terms.bound(columns))
+            found = ids_of(self, table, terms.bound(columns))
         except Refused as error:
             return Failed(str(error))
-        row = {c.key: value_of(c, found[0].data) for c in columns} if found else {}
+        row = read_row(found[0], columns) if found else {}
         values = {"found": bool(found), **told(found), "row": row}
-        return Done(counted(len(found), "found"), values)
+        return Done(counted(found, "found"), values)
 
 
 class FindRowCondition(Condition):

@@ -5,7 +5,7 @@ from typing import Any
 from django.db import models
 
 from apps.actions.tables.fields import ColumnValue, Condition, Matching
-from apps.actions.tables.matching import Terms, counted, rows_of, told
+from apps.actions.tables.matching import Terms, counted, ids_of, told
 from apps.actions.tables.writing import Texts, names
 from apps.connectors.models import Action, Performing
 from apps.connectors.outcomes import Done, Failed, Outcome
@@ -56,9 +56,9 @@ class UpdateRow(Action, Matching):
                 f"The value for {names(empty)} is empty, so nothing was changed. Empty Row Data "
                 "empties cells."
             )
-        found = rows_of(self, table, terms.bound(columns))
-        rows.update_rows([row.pk for row in found], filled, **run.cause)
-        note = counted(len(found), "updated")
+        found = ids_of(self, table, terms.bound(columns))
+        rows.update_rows(found, filled, **run.cause)
+        note = counted(found, "updated")
         if found and empty:
             note += f"; {names(empty)} left as before, since the new value is empty"
         return Done(note, told(found))

@@ -8,9 +8,9 @@ from apps.actions.tables.fields import Matching
 from apps.connectors.frozen import FrozenRow
 from apps.connectors.models import Performing
 from apps.core import liquid, typed
-from apps.datastore.models import Column, Row, Table
+from apps.datastore.models import Column, Table
 from apps.datastore.tables.cells import Type, canonical
-from apps.datastore.tables.matching import Match, Test, find_rows
+from apps.datastore.tables.matching import Match, Term, find_ids
 from apps.datastore.tables.rows import Refused
 
 # A column of a type is looked up by the index where the operator asks for equality of that type.
@@ -35,7 +35,7 @@ class Terms:
     def bound(self, columns: list[Column]) -> Match:
         """The match over columns as they are now. Raises Refused."""
         known = {column.pk: column for column in columns}
-        return Match([term.test(known) for term in self.terms], self.any)
+        return Match([term.bound(known) for term in self.terms], self.any)
 
 
 class _Term:
@@ -54,14 +54,14 @@ class _Term:
         if operator and (warning := right_error(operator, self.right, self.delimiter)):
             self.seen["warning"] = warning
 
-    def test(self, known: dict[int, Column]) -> Test:
+    def bound(self, known: dict[int, Column]) -> Term:
         operator = find_operator(self.operator)
         if operator is None:
             raise Refused(f'This installation has no operator "{self.operator}".')
         column = present(self.column, known)
         verdict = comparing(operator, self.right, self.delimiter)
         keys = keys_of(column, self.operator, self.right, self.delimiter)
-        return Test(column, lambda left: verdict(left).passed, keys)
+        return Term(column, lambda left: verdict(left).passed, keys)
 
 
 def present(column: Column, known: dict[int, Column]) -> Column:
@@ -101,16 +101,16 @@ def _number_key(number: Decimal) -> frozenset[str]:
         return frozenset()
 
 
-def rows_of(action: Matching, table: Table, match: Match) -> list[Row]:
+def ids_of(action: Matching, table: Table, match: Match) -> list[int]:
     """The rows that the action means, the oldest first."""
-    return find_rows(table.pk, match, most=1 if action.which == "first" else None)
+    return find_ids(table.pk, match, most=1 if action.which == "first" else None)
 
 
-def counted(rows: int, done: str) -> str:
+def counted(ids: list[int], done: str) -> str:
     """The note of the timeline: 2 rows updated."""
-    return f"{rows:,} {'row' if rows == 1 else 'rows'} {done}" if rows else "No row matched"
+    return f"{len(ids):,} {'row' if len(ids) == 1 else 'rows'} {done}" if ids else "No row matched"
 
 
-def told(rows: list[Row]) -> dict[str, Any]:
+def told(ids: list[int]) -> dict[str, Any]:
     """What later actions can read of the rows."""
-    return {"row_id": rows[0].pk if rows else None, "count": len(rows)}
+    return {"row_id": ids[0] if ids else None, "count": len(ids)}

@@ -1,24 +1,24 @@
-"""Finding rows: the index narrows down what may match, and the tests have the last word, so that a
+"""Finding rows: the index narrows down what may match, and the terms have the last word, so that a
 row matches exactly when a filter would say so."""
 
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from django.db import connection
 
-from apps.core import rows
-from apps.datastore.models import Column, Row
+from apps.datastore.models import Column
 from apps.datastore.tables.cells import given, looked_up
 
-SLICE = 1_000
+# Rows that are looked at together; the first ones often suffice.
+FIRST_SLICE, SLICE = 20, 2_000
 
 
 @dataclass(frozen=True)
-class Test:
+class Term:
     """What one column has to hold. `keys`: canonical values of which the cell has one whenever the
-    test holds (none: it never holds); None when the index can't tell."""
+    term holds (none: it never holds); None when the index can't tell."""
 
     column: Column
     holds: Callable[[Any], bool]
@@ -27,49 +27,59 @@ class Test:
 
 @dataclass(frozen=True)
 class Match:
-    tests: list[Test]
+    terms: list[Term]
     any: bool = False
 
-    def holds(self, data: dict[str, Any]) -> bool:
-        verdicts = (test.holds(value_of(test.column, data)) for test in self.tests)
+    def holds(self, kept: Sequence[Any]) -> bool:
+        """The verdict over what a row keeps in the columns of the terms."""
+        verdicts = (
+            term.holds(given(term.column, value))
+            for term, value in zip(self.terms, kept, strict=True)
+        )
         return any(verdicts) if self.any else all(verdicts)
 
 
-def value_of(column: Column, data: dict[str, Any]) -> Any:
-    """What a row holds in a column, as texts and filters get it."""
-    return given(column, data.get(column.field))
-
-
-def find_rows(table_id: int, match: Match, most: int | None = None) -> list[Row]:
-    """The first `most` rows that match, or all, the oldest first. Without a test nothing
+def find_ids(table_id: int, match: Match, most: int | None = None) -> list[int]:
+    """The first `most` rows that match, or all, the oldest first. Without a term nothing
     matches."""
-    found: list[Row] = []
-    for row in candidates(table_id, match):
-        if match.holds(row.data):
-            found.append(row)
+    found: list[int] = []
+    for row_id, kept in _candidates(table_id, match):
+        if match.holds(kept):
+            found.append(row_id)
             if len(found) == most:
                 break
     return found
 
 
-def candidates(table_id: int, match: Match) -> Iterator[Row]:
-    """All rows that may match, in slices: the index has left out others, not all that don't."""
+def _candidates(table_id: int, match: Match) -> Iterator[tuple[int, list[Any]]]:
+    """The rows that may match with what they keep in the columns of the terms, read in slices: the
+    index has left out others, not all that don't."""
     where, params = _narrowed(match)
     if not where:
         return
-    last, size = 0, 20
+    cells = "".join(", data -> %s" for _ in match.terms)
+    paths = [_path(term.column) for term in match.terms]
+    last, size = 0, FIRST_SLICE
     while True:
-        tail = f"table_id = %s AND id > %s AND {where} ORDER BY id LIMIT {size}"
-        found = rows.select(Row, tail, [table_id, last, *params])
-        yield from found
+        sql = f"SELECT id{cells} FROM datastore_row WHERE table_id = %s AND id > %s AND {where}"
+        with connection.cursor() as cursor:
+            cursor.execute(f"{sql} ORDER BY id LIMIT {size}", [*paths, table_id, last, *params])
+            found = cursor.fetchall()
+        for row_id, *kept in found:
+            yield row_id, [None if value is None else json.loads(value) for value in kept]
         if len(found) < size:
             return
-        last, size = found[-1].pk, SLICE
+        last, size = found[-1][0], SLICE
+
+
+def _path(column: Column) -> str:
+    """Where in a row's data the value of the column is."""
+    return column.field if connection.vendor == "postgresql" else f'$."{column.field}"'
 
 
 def _narrowed(match: Match) -> tuple[str, list[Any]]:
     """The condition that the index gives, and its parameters; empty when nothing can match."""
-    parts = [_looked_up(test) for test in match.tests]
+    parts = [_looked_up(term) for term in match.terms]
     if match.any:
         if any(part is None for part in parts):
             return "TRUE", []
@@ -89,15 +99,15 @@ def _narrowed(match: Match) -> tuple[str, list[Any]]:
     )
 
 
-def _looked_up(test: Test) -> tuple[str, list[Any]] | None:
+def _looked_up(term: Term) -> tuple[str, list[Any]] | None:
     """The query for the rows that the index has under the keys; ("", []) when there are no keys,
     None when the index can't tell."""
-    if test.keys is None:
+    if term.keys is None:
         return None
-    keys = sorted({looked_up(key) for key in test.keys})
+    keys = sorted({looked_up(key) for key in term.keys})
     if not keys:
         return "", []
     sql = "SELECT row_id FROM datastore_cell WHERE column_id = %s AND value "
     if connection.vendor == "postgresql":
-        return f"{sql}= ANY(%s)", [test.column.pk, keys]
-    return f"{sql}IN (SELECT value FROM json_each(%s))", [test.column.pk, json.dumps(keys)]
+        return f"{sql}= ANY(%s)", [term.column.pk, keys]
+    return f"{sql}IN (SELECT value FROM json_each(%s))", [term.column.pk, json.dumps(keys)]

@@ -99,3 +99,10 @@ def empty_rows(
 def delete_rows(ids: Collection[int]) -> None:
     if ids:
         statements.delete_rows(ids)
+
+
+def read_row(row_id: int, columns: Collection[Column]) -> dict[str, Any]:
+    """What a row holds by the columns' keys, as texts and filters get it."""
+    row: Row | None = next(iter(rows.select(Row, "id = %s", [row_id])), None)
+    data = row.data if row else {}
+    return {column.key: cells.given(column, data.get(column.field)) for column in columns}
