@@ -72,7 +72,7 @@ class Matching(InTable):
         return [
             *self.table_problems("conditions", *accessors),
             *([] if conditions else ["Add at least one condition."]),
-            *(f"Condition {number}: {error}" for number, error in told if error),
+            *(f"Condition {n}: {error[0].lower()}{error[1:]}" for n, error in told if error),
         ]
 
 

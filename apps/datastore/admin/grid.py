@@ -237,7 +237,8 @@ def upload(request: HttpRequest, table: Table) -> HttpResponse:
         except sheets.NotTaken as refused:
             problems = refused.problems
         else:
-            note = f"{taken.added:,} rows added, {taken.changed:,} changed."
+            added = "1 row" if taken.added == 1 else f"{taken.added:,} rows"
+            note = f"{added} added, {taken.changed:,} changed."
             messages.success(request, note)
             return _back(table)
     return _page(

@@ -122,7 +122,7 @@ def test_what_is_missing_is_a_problem(orders):
     action = CreateRow.objects.get()
     assert action.problems() == []
     assert action.summary() == "Orders: Code = A, Total = {{ event.total }}"
-    action.table = made_table("People", name="text")
+    action.table = made_table("People", title="text")
     assert action.problems() == [
         'The column "Code" is not in the table "People".',
         'The column "Total" is not in the table "People".',
