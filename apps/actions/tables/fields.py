@@ -21,7 +21,11 @@ class InTable(models.Model):
     """The column that chooses the table."""
 
     table = models.ForeignKey(
-        Table, null=True, on_delete=models.RESTRICT, related_name="+", help_text="Data → Tables."
+        Table,
+        null=True,
+        on_delete=models.RESTRICT,
+        related_name="+",
+        help_text="Tables are made on the page Tables, under Data.",
     )
 
     class Meta:
@@ -77,10 +81,11 @@ class Matching(InTable):
 
 
 class _WithTable(models.Manager[Any]):
-    """Reads the table of each column along: its name is part of the column's in a frozen plan."""
+    """In the order in which they were added, with the table of each column: its name is part of the
+    column's in a frozen plan."""
 
     def get_queryset(self) -> Any:
-        return super().get_queryset().select_related("column__table")
+        return super().get_queryset().select_related("column__table").order_by("pk")
 
 
 class InColumn(models.Model):

@@ -50,9 +50,28 @@ def needs(*verbs: str) -> Callable[[View], View]:
     return decorate
 
 
+@dataclass(frozen=True)
+class _Crumb:
+    title: str
+    link: str = ""
+
+
+def _crumbs(table: Table, title: str) -> list[_Crumb]:
+    """Tables › the table's rows › …"""
+    trail = [_Crumb("Tables", reverse("admin:datastore_table_changelist"))]
+    if title == str(table):
+        return [*trail, _Crumb(title)]
+    rows_page = reverse("admin:datastore_table_rows", args=[table.pk])
+    return [*trail, _Crumb(str(table), rows_page), _Crumb(title)]
+
+
 def _page(request: HttpRequest, template: str, table: Table, **context: Any) -> TemplateResponse:
     request.current_app = admin.site.name  # type: ignore[attr-defined]
-    shared = {"table": table, "may": {v: _may(request, v) for v in ("add", "change", "delete")}}
+    shared: dict[str, Any] = {
+        "table": table,
+        "may": {v: _may(request, v) for v in ("add", "change", "delete")},
+    }
+    shared["crumbs"] = _crumbs(table, context["title"])
     shared["may_edit_table"] = request.user.has_perm("datastore.change_table")
     return TemplateResponse(
         request, template, {**admin.site.each_context(request), **shared, **context}
@@ -249,7 +268,7 @@ def upload(request: HttpRequest, table: Table) -> HttpResponse:
         key=key,
         problems=problems[:PROBLEMS_SHOWN],
         more=max(len(problems) - PROBLEMS_SHOWN, 0),
-        most=settings.MAX_SHEET_ROWS,
+        most=f"{settings.MAX_SHEET_ROWS:,}",
         columns=Column.objects.filter(table=table.pk),
     )
 

@@ -5,6 +5,7 @@ from typing import Any
 from django import forms
 from django.conf import settings
 from django.contrib import admin
+from django.db import models
 from django.db.models import Count, IntegerField, QuerySet
 from django.db.models.expressions import RawSQL
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
@@ -13,7 +14,7 @@ from django.utils.html import format_html
 from django.utils.safestring import SafeString
 from unfold.admin import ModelAdmin, TabularInline
 from unfold.decorators import display
-from unfold.widgets import UnfoldAdminTextInputWidget
+from unfold.widgets import UnfoldAdminExpandableTextareaWidget, UnfoldAdminTextInputWidget
 
 from apps.core.pages import RefusesUsed, clipped, link, refusal_of
 from apps.datastore.admin import grid
@@ -24,7 +25,7 @@ from apps.datastore.tables import schema, statements
 COUNTED = 10_000
 _COUNT = (
     "(SELECT COUNT(*) FROM (SELECT 1 FROM datastore_row"
-    " WHERE datastore_row.table_id = datastore_table.id LIMIT %s) AS some)"
+    " WHERE datastore_row.table_id = datastore_table.id LIMIT %s) AS counted)"
 )
 
 
@@ -107,7 +108,6 @@ class ColumnInline(TabularInline):
     ordering_field = "position"
     hide_ordering_field = True
     hide_title = True
-    formfield_overrides = {}
 
     def get_extra(self, request: HttpRequest, obj: Any = None, **kwargs: Any) -> int:
         return 0 if obj else 3
@@ -146,6 +146,7 @@ class TableAdmin(RefusesUsed, ModelAdmin):
     search_fields = ["name", "description"]
     fields = ["name", "description", "key"]
     inlines = [ColumnInline]
+    formfield_overrides = {models.TextField: {"widget": UnfoldAdminExpandableTextareaWidget}}
     warn_unsaved_form = True
     change_form_outer_before_template = "datastore/table_links.html"
 

@@ -83,7 +83,7 @@ def _narrowed(match: Match) -> tuple[str, list[Any]]:
     if match.any:
         if any(part is None for part in parts):
             return "TRUE", []
-        known = [part for part in parts if part]
+        known = [part for part in parts if part and part[0]]
         if not known:
             return "", []
         union = " UNION ".join(sql for sql, _ in known)
