@@ -1,6 +1,6 @@
 """The columns and rows by which an action says which table, which rows, and which values."""
 
-from typing import Any, Self
+from typing import Any
 
 from django.core.exceptions import ValidationError
 from django.db import models
@@ -101,8 +101,9 @@ class InColumn(models.Model):
     def __str__(self) -> str:
         return str(self.column.name)
 
-    def clean(self: "Self | Any") -> None:
-        table_id = self.action.table_id
+    def clean(self) -> None:
+        action: Any = self.action  # type: ignore[attr-defined]
+        table_id = action.table_id
         if table_id and self.column_id and self.column.table_id != table_id:
             raise ValidationError({"column": "Choose a column of the table above."})
 

@@ -126,8 +126,9 @@ def _searched(table: Table, columns: list[Column], query: str, inside: bool) -> 
     found = Row.objects.filter(table=table.pk)
     if not query:
         return found
-    if query.startswith("#") and as_id(query):
-        return found.filter(pk=as_id(query))
+    number = as_id(query) if query.startswith("#") else None
+    if number:
+        return found.filter(pk=number)
     text = cells.looked_up(cells.canonical(query))
     holding = Cell.objects.filter(column__in=[column.pk for column in columns])
     holding = holding.filter(value__contains=text) if inside else holding.filter(value=text)
@@ -236,7 +237,7 @@ def delete(request: HttpRequest, table: Table, number: int) -> HttpResponse:
 
 @require_safe
 @needs("view", "change")
-def download(request: HttpRequest, table: Table) -> HttpResponse:
+def download(request: HttpRequest, table: Table) -> Any:
     response = StreamingHttpResponse(sheets.lines(table), content_type="text/csv; charset=utf-8")
     name = slugify(table.name)[:60] or f"table-{table.pk}"
     response["Content-Disposition"] = f'attachment; filename="{name}.csv"'
