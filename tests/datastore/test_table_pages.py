@@ -162,6 +162,16 @@ def test_values_that_repeat_are_no_key(admin_client, orders):
     assert '2 rows hold "a": the key must differ in each row.' in told
 
 
+def test_a_key_must_also_differ_once_it_is_of_the_new_type(admin_client):
+    table = made_table(code="key text")
+    add_row(table, code="1")
+    add_row(table, code="1.0")
+    changed = as_they_are(table, code={"type": "number"})
+    told = errors(admin_client.post(change(table), sent(table, changed)))
+    assert '2 rows hold "1": the key must differ in each row.' in told
+    assert contents(table) == [{"code": "1"}, {"code": "1.0"}]
+
+
 def test_a_column_goes_with_what_rows_hold_in_it(admin_client, orders):
     changed = as_they_are(orders, total={"DELETE": "on"})
     admin_client.post(change(orders), sent(orders, changed))

@@ -1,6 +1,7 @@
 """The rows of a table: browsing, one row's form, CSV out and in."""
 
 from collections.abc import Callable
+from contextlib import nullcontext
 from dataclasses import dataclass
 from functools import wraps
 from typing import Any
@@ -11,7 +12,13 @@ from django.contrib import admin, messages
 from django.core.exceptions import PermissionDenied
 from django.db import transaction
 from django.db.models import QuerySet
-from django.http import HttpRequest, HttpResponse, HttpResponseRedirect, StreamingHttpResponse
+from django.http import (
+    Http404,
+    HttpRequest,
+    HttpResponse,
+    HttpResponseRedirect,
+    StreamingHttpResponse,
+)
 from django.shortcuts import get_object_or_404
 from django.template.response import TemplateResponse
 from django.urls import URLPattern, path, reverse
@@ -43,7 +50,10 @@ def needs(*verbs: str) -> Callable[[View], View]:
         def checked(request: HttpRequest, pk: int, *args: Any, **kwargs: Any) -> HttpResponse:
             if not any(_may(request, verb) for verb in verbs):
                 raise PermissionDenied
-            return view(request, get_object_or_404(Table, pk=pk), *args, **kwargs)
+            try:
+                return view(request, get_object_or_404(Table, pk=pk), *args, **kwargs)
+            except rows.Refused as gone:
+                raise Http404(str(gone)) from None
 
         return checked
 
@@ -168,14 +178,15 @@ def _shown(row: Row, columns: list[Column]) -> _Shown:
 @needs("view", "change", "add")
 def edit(request: HttpRequest, table: Table, number: int | None = None) -> HttpResponse:
     """The form of a row, or of a new one."""
-    verb = "change" if number else "add"
-    if (request.method == "POST" or not number) and not _may(request, verb):
+    verb, posted = "change" if number else "add", request.method == "POST"
+    if (posted or not number) and not _may(request, verb):
         raise PermissionDenied
-    with transaction.atomic():
-        columns = rows.columns_for_writing(table)
+    # Looking at a row must not wait for whoever writes.
+    with transaction.atomic() if posted else nullcontext():
+        columns = rows.columns_for_writing(table) if posted else list(table.columns.all())
         row = get_object_or_404(Row, pk=number, table=table.pk) if number else None
-        form = RowForm(columns, row, request.POST if request.method == "POST" else None)
-        saved = request.method == "POST" and form.is_valid() and _save(table, row, form)
+        form = RowForm(columns, row, request.POST if posted else None)
+        saved = posted and form.is_valid() and _save(table, row, form)
     if saved:
         messages.success(request, f"{saved} was {'saved' if row else 'added'}.")
         if "_addanother" in request.POST:

@@ -66,7 +66,7 @@ class ColumnFormSet(forms.BaseInlineFormSet):  # type: ignore[type-arg]
                 if why:
                     form.add_error("type", why)
             if form.cleaned_data["is_key"] and not why and form.has_changed():
-                why = schema.why_no_key(before)
+                why = schema.why_no_key(before, form.cleaned_data["type"])
                 if why:
                     form.add_error("is_key", why)
         if any(self.errors):

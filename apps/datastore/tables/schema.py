@@ -68,11 +68,13 @@ def index_of(row_id: int, column: Column, value: Any) -> list[Cell]:
     return [] if entry is None else [Cell(row_id=row_id, column_id=column.pk, value=entry)]
 
 
-def why_no_key(column: Column) -> str:
-    """Why the column can't be the key: what rows hold in it; empty when it can."""
+def why_no_key(column: Column, type: str) -> str:
+    """Why the column, once it is of that type, can't be the key: what rows hold in it; empty when
+    it can. The values can be read as the type."""
     seen: Counter[str] = Counter()
     for rows in slices(column.table_id, data__has_key=column.field):
-        seen.update(cells.canonical(row.data[column.field]) for row in rows)
+        texts = (cells.spelled(column, row.data[column.field]) for row in rows)
+        seen.update(cells.canonical(cells.read_as(type, text)) for text in texts)
     if long := next((key for key in seen if len(key) > cells.KEY_LENGTH), ""):
         return f'"{long[:60]}…" is longer than {cells.KEY_LENGTH} characters, too long for a key.'
     repeated = [(key, count) for key, count in seen.most_common() if count > 1]
