@@ -125,6 +125,7 @@ MENU = [
                 **_list("Counters", "tag", "datastore", "counter", "Numbers that actions count."),
                 "active": lambda request: request.path.startswith("/admin/datastore/counter"),
             },
+            _list("Tables", "table", "datastore", "table", "Rows that connectors keep and read."),
         ],
     },
     {

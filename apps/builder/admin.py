@@ -10,6 +10,7 @@ from apps.builder import (  # noqa: F401
     crm_triggers,
     kinds,
     schedules,
+    tables,
     tasks,
 )
 from apps.builder.http_api import form  # noqa: F401

@@ -175,20 +175,24 @@ class LargeTableAdmin(Asks):
         return rows.filter(pk__in=[pk for pk in ticked if pk])
 
 
+def refusal_of(row: Model) -> str:
+    """Why a row that others may refer to can't be deleted, in one sentence; empty when it can."""
+    try:
+        Collector(using="default", origin=row).collect([row])
+    except RestrictedError as error:
+        places = sorted({_place(user) for user in error.restricted_objects})
+        more = f" and {len(places) - 5} more" if len(places) > 5 else ""
+        name, used = row._meta.verbose_name, ", ".join(places[:5])
+        return f'The {name} "{row}" can\'t be deleted: it is used by {used}{more}.'
+    return ""
+
+
 class RefusesUsed(ModelAdmin):
     """Deletion of a row that others refer to is refused with a sentence that says who they are."""
 
     def refusal(self, row: Model) -> str:
         """Why the row can't be deleted; empty when it can."""
-        try:
-            Collector(using="default", origin=row).collect([row])
-        except RestrictedError as error:
-            places = sorted({_place(user) for user in error.restricted_objects})
-            more = f" and {len(places) - 5} more" if len(places) > 5 else ""
-            name = self.opts.verbose_name
-            used = ", ".join(places[:5])
-            return f'The {name} "{row}" can\'t be deleted: it is used by {used}{more}.'
-        return ""
+        return refusal_of(row)
 
     def delete_view(
         self, request: HttpRequest, object_id: str, extra_context: dict[str, Any] | None = None

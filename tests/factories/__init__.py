@@ -8,7 +8,7 @@ from apps.connectors.models import Connector, Step
 from apps.connectors.publish import publish
 from apps.core.models import Credential
 from apps.crm.models import Attribute, Category, Contact, Tag
-from apps.datastore.models import Counter
+from apps.datastore.models import Column, Counter, Table
 from apps.messaging.models import Channel, OptOutList
 
 
@@ -101,6 +101,24 @@ class CounterFactory(DjangoModelFactory):
         model = Counter
 
     name = factory.Sequence(lambda n: f"Counter {n}")
+
+
+class TableFactory(DjangoModelFactory):
+    class Meta:
+        model = Table
+
+    name = factory.Sequence(lambda n: f"Table {n}")
+    key = factory.LazyAttribute(lambda made: made.name.lower().replace(" ", "_"))
+
+
+class ColumnFactory(DjangoModelFactory):
+    """By default a column of the table that is there."""
+
+    class Meta:
+        model = Column
+
+    table = factory.LazyFunction(lambda: Table.objects.first() or TableFactory())
+    name = factory.Sequence(lambda n: f"Column {n}")
 
 
 def published(*steps, mapping=None, **connector):

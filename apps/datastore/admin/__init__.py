@@ -1,3 +1,5 @@
-from apps.datastore.admin import counters
+"""The operators' pages of data: counters, and tables with their rows."""
 
-__all__ = ["counters"]
+from apps.datastore.admin import counters, tables
+
+__all__ = ["counters", "tables"]
