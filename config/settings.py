@@ -131,6 +131,9 @@ MAX_STEPS = env.number("SWITCHBOARD_MAX_STEPS", 50)
 MAX_PAYLOAD_BYTES = env.number("SWITCHBOARD_MAX_PAYLOAD_BYTES", 1024 * 1024)
 # The file of a connector's export.
 MAX_IMPORT_BYTES = env.number("SWITCHBOARD_MAX_IMPORT_BYTES", 2 * 1024 * 1024)
+# Tables that are imported, and how long they and exports are kept (docs/import.md).
+MAX_UPLOAD_BYTES = env.number("SWITCHBOARD_MAX_UPLOAD_BYTES", 50 * 1024 * 1024)
+TRANSFER_DAYS = env.number("SWITCHBOARD_TRANSFER_DAYS", 7)
 DATA_UPLOAD_MAX_MEMORY_SIZE = max(MAX_PAYLOAD_BYTES, 2_621_440)
 # A connector page may carry 200 actions' worth of fields; webhooks are capped by size instead.
 DATA_UPLOAD_MAX_NUMBER_FIELDS = 5_000

@@ -158,6 +158,11 @@ def values_of(contact_ids: Collection[int]) -> dict[int, dict[str, Any]]:
 # --- the contact's own fields -------------------------------------------------------------------
 
 
+def read_field(field: str, raw: str) -> str:
+    """What `raw` means for one of SETTABLE, when it isn't blank. Raises BadValue."""
+    return _FIELD_READERS[field](" ".join(raw.split()))
+
+
 def set_field(contact: Contact, field: str, raw: str) -> str:
     """Set one of SETTABLE; returns what is kept. Raises BadValue, the old value stays then."""
     text = " ".join(raw.split())
@@ -166,7 +171,7 @@ def set_field(contact: Contact, field: str, raw: str) -> str:
         raise BadValue(
             f'The value is empty, so "{name}" was left as it is. Clear Attribute empties it.'
         )
-    value = _FIELD_READERS[field](text)
+    value = read_field(field, text)
     if field == "email" and contact.phone is None and services.is_taken(value, contact):
         raise BadValue(f"Another contact is known by the email address {_quote(value)}.")
     _write(contact, field, value)
