@@ -16,6 +16,7 @@ from apps.core.transfer.workbook import MAX_COLUMNS
 HEAD = 64 * 1024
 SAMPLE_ROWS = 6
 CSV, XLSX = "csv", "xlsx"
+_TEXT = b"\t\n\f\r" + bytes(range(32, 256))
 
 
 @dataclass(frozen=True)
@@ -70,7 +71,7 @@ def _workbook(upload: Any) -> Table:
 def _csv(upload: Any, head: bytes, encoding: str) -> Table:
     encoding = encoding or text.encoding_of(_portions(upload))
     start = b"".join(text.as_utf8([head], encoding)).decode()
-    if encoding != "utf-16" and head.count(0) > len(head) // 100:
+    if encoding != "utf-16" and _share_of_control(head) > 0.08:
         raise Unreadable("The file is neither CSV nor an Excel workbook (.xlsx).")
     named = text.named_delimiter(start)
     kept = text.as_utf8(_portions(upload), encoding)
@@ -86,6 +87,11 @@ def _csv(upload: Any, head: bytes, encoding: str) -> Table:
         file.delete()
         raise
     return Table(file, CSV, encoding, delimiter, sample)
+
+
+def _share_of_control(head: bytes) -> float:
+    """Bytes that stand in no text; every ninth where data is packed."""
+    return len(head.translate(None, _TEXT)) / len(head)
 
 
 def _portions(upload: Any) -> Iterator[bytes]:
