@@ -43,6 +43,7 @@ SECURE_CROSS_ORIGIN_OPENER_POLICY = "same-origin" if HTTPS else None
 INSTALLED_APPS = [
     "apps.core",
     "apps.crm",
+    "apps.crm.transfer",
     "apps.messaging",
     "apps.messaging.sandbox",
     "apps.datastore",

@@ -209,7 +209,3 @@ class AttributeValue(Caused):
             whole = self.number == self.number.to_integral_value()
             return int(self.number) if whole else float(self.number)
         return next((v for v in (self.text, self.date, self.datetime) if v is not None), "")
-
-
-# Tables of this room, too; they need the models above.
-import apps.crm.transfer.models  # noqa: E402, F401
