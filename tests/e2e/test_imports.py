@@ -29,7 +29,7 @@ def file(tmp_path):
 def test_from_file_to_error_file(owner_page: Page, file, drain):
     owner_page.goto(reverse("admin:crm_contact_changelist"))
     owner_page.get_by_role("link", name="Import", exact=True).click()
-    owner_page.get_by_label("File").set_input_files(file)
+    owner_page.get_by_label("File", exact=True).set_input_files(file)
     owner_page.get_by_role("button", name="Upload").click()
 
     expect(owner_page.get_by_label("Mobile", exact=True)).to_have_value("phone")
@@ -59,7 +59,7 @@ def test_from_file_to_error_file(owner_page: Page, file, drain):
 
 def test_cancel_and_resume(owner_page: Page, file, drain):
     owner_page.goto(reverse("admin:transfer_contactimport_add"))
-    owner_page.get_by_label("File").set_input_files(file)
+    owner_page.get_by_label("File", exact=True).set_input_files(file)
     owner_page.get_by_role("button", name="Upload").click()
     owner_page.get_by_role("button", name="Start dry run").click()
     owner_page.get_by_role("button", name="Cancel").click()
@@ -79,7 +79,7 @@ def test_an_export(owner_page: Page, drain):
     expect(owner_page.get_by_role("progressbar")).to_be_visible()
     drain()
     with owner_page.expect_download() as download:
-        owner_page.get_by_role("link", name="Download").click()
+        owner_page.get_by_role("link", name="Download", exact=True).click()
     assert download.value.suggested_filename.endswith(".xlsx")
 
 
@@ -93,7 +93,7 @@ def test_no_page_is_wider_than_its_screen(owner_page: Page, file, drain, width):
 
     owner_page.goto(reverse("admin:transfer_contactimport_add"))
     fits()
-    owner_page.get_by_label("File").set_input_files(file)
+    owner_page.get_by_label("File", exact=True).set_input_files(file)
     owner_page.get_by_role("button", name="Upload").click()
     owner_page.get_by_role("button", name="Start dry run").wait_for()
     fits()

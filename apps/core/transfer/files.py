@@ -90,6 +90,11 @@ class RefusedRow(models.Model):
     def __str__(self) -> str:
         return f"Row {self.number}"
 
+    @property
+    def shown(self) -> str:
+        """What stands in the row, in one line."""
+        return " · ".join(cell for cell in self.cells if cell.strip())[:500]
+
 
 class SeenKey(models.Model):
     """What a dry run would have made by now, so that it counts later rows of the same file as the

@@ -77,7 +77,7 @@ class ExportForm(forms.ModelForm):  # type: ignore[type-arg]
         fields = ["form", "search", "tag", "category"]
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
-        super().__init__(*args, **kwargs)
+        super().__init__(*args, label_suffix="", **kwargs)
         for name in ("tag", "category"):
             field: Any = self.fields[name]
             field.empty_label = "Any"
