@@ -83,7 +83,8 @@ def matching(search: str) -> QuerySet[Contact]:
     if number:
         return Contact.objects.filter(phone=number)
     if "@" in term:
-        return Contact.objects.alias(lower=Lower("email")).filter(lower=term.lower())
+        by_email = Contact.objects.alias(lower=Lower("email")).filter(lower=term.lower())
+        return by_email.exclude(email="")  # as the index has it
     return Contact.objects.filter(name__icontains=term) if term else Contact.objects.all()
 
 
