@@ -26,23 +26,44 @@ def work_through(scenario, shape, point):
         time.sleep(0.05)
 
 
+def report_of(scenario):
+    return json.loads(_python(scenario.environment, "-m", "tests.chaos.importing", "report"))
+
+
+def seed(scenario, imports):
+    _python(scenario.environment, "-m", "tests.chaos.importing", "seed", str(ROWS), str(imports))
+
+
+def expected(imports):
+    """Eight tenths of the rows are new people, once; a tenth repeats one, a tenth is wrong."""
+    people = ROWS * 8 // 10
+    return {
+        "states": ["done"] * imports,
+        "created": people,
+        "updated": ROWS * 9 // 10 * imports - people,
+        "refused": ROWS // 10 * imports,
+        "contacts": people,
+        "phones": people,
+        "tags": people,
+        "refused_rows": ROWS // 10 * imports,
+    }
+
+
 @pytest.mark.parametrize(
     ("shape", "point"),
     [*(("process", point) for point in SLICE_POINTS), ("cluster", "inside a slice")],
 )
 def test_an_import_whose_workers_are_killed(shape, point):
     with Scenario(SERVER, 1) as scenario:
-        _python(scenario.environment, "-m", "tests.chaos.importing", "seed", str(ROWS))
+        seed(scenario, 1)
         scenario.arm(KILLS)
         work_through(scenario, shape, point)
         assert not list(scenario.faults.iterdir()), f"The worker never came to die {point!r}"
-        report = json.loads(_python(scenario.environment, "-m", "tests.chaos.importing", "report"))
-    people = ROWS * 8 // 10
-    assert report == {
-        "state": "done",
-        "counts": [people, ROWS // 10, 0, ROWS // 10],
-        "contacts": people,
-        "phones": people,
-        "tags": people,
-        "refused": ROWS // 10,
-    }
+        assert report_of(scenario) == expected(1)
+
+
+def test_the_same_people_imported_twice_at_the_same_time():
+    with Scenario(SERVER, 1) as scenario:
+        seed(scenario, 2)
+        work_through(scenario, "cluster", "nowhere")
+        assert report_of(scenario) == expected(2)
