@@ -2,12 +2,16 @@
 
 import tempfile
 import zipfile
+from array import array
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from datetime import date, datetime, time
 from typing import IO, Any
 
 from django.conf import settings
-from openpyxl import load_workbook
+from openpyxl.cell.text import Text
+from openpyxl.reader.excel import ExcelReader
+from openpyxl.xml.constants import SHARED_STRINGS, SHEET_MAIN_NS
+from openpyxl.xml.functions import iterparse
 
 from apps.core.transfer.text import Unreadable
 
@@ -21,8 +25,9 @@ def rows(file: IO[bytes]) -> Iterator[list[str]]:
     """The rows of the first sheet as texts. Raises Unreadable, also while it is read."""
     _check(file)
     try:
-        book = load_workbook(file, read_only=True, data_only=True, keep_links=False)
-        sheets = book.worksheets
+        reader = _Reader(file, read_only=True, data_only=True, keep_links=False)
+        reader.read()
+        sheets = reader.wb.worksheets
         if not sheets:
             raise Unreadable("The workbook has no sheet.")
         sheets[0].reset_dimensions()  # what a file says of its own size may be wrong
@@ -77,6 +82,42 @@ def as_text(value: Any) -> str:
     if isinstance(value, date | time):
         return value.isoformat()
     return str(value).replace("\0", "")
+
+
+class _Reader(ExcelReader):  # type: ignore[misc]
+    """openpyxl's, which would hold all texts of a workbook in memory."""
+
+    def read_strings(self) -> None:
+        part = self.package.find(SHARED_STRINGS)
+        if part is not None:
+            with self.archive.open(part.PartName[1:]) as source:
+                self.shared_strings = _TextsOnDisk(source)
+
+
+class _TextsOnDisk:
+    """The texts that cells refer to by number, in a file; eight bytes of memory for each."""
+
+    def __init__(self, source: IO[bytes]) -> None:
+        self._file = tempfile.TemporaryFile()  # noqa: SIM115 - it is gone with this object
+        self._ends = array("Q", [0])
+        for text in _texts_of(source):
+            self._ends.append(self._ends[-1] + self._file.write(text.encode(errors="replace")))
+
+    def __getitem__(self, number: int) -> str:
+        if not 0 <= number < len(self._ends) - 1:
+            raise IndexError(number)
+        start, end = self._ends[number], self._ends[number + 1]
+        self._file.seek(start)
+        return self._file.read(end - start).decode()
+
+
+def _texts_of(source: IO[bytes]) -> Iterator[str]:
+    events = iterparse(source, events=("start", "end"))
+    _, root = next(events)
+    for event, node in events:
+        if event == "end" and node.tag == f"{{{SHEET_MAIN_NS}}}si":
+            yield str(Text.from_tree(node).content).replace("x005F_", "")
+            root.clear()
 
 
 class OpenWorkbook:

@@ -7,7 +7,7 @@ import pytest
 from django.core.files.uploadedfile import SimpleUploadedFile
 from openpyxl import Workbook
 
-from apps.core.transfer import intake, workbook
+from apps.core.transfer import intake, sheet, workbook
 from apps.core.transfer.text import Unreadable, records
 
 pytestmark = pytest.mark.django_db
@@ -226,3 +226,48 @@ def test_any_row_can_be_begun_with():
         assert rest == [cells for cells, _ in whole[number:]]
     for cut in range(len(text)):
         assert list(records([text[:cut], text[cut:]], ",")) == whole
+
+
+def with_shared_texts(texts, *numbers):
+    """A workbook with these texts in a table of their own, as Excel saves it, and a row of cells
+    that refer to them."""
+    rels = sheet.PARTS["xl/_rels/workbook.xml.rels"].replace(
+        "</Relationships>",
+        f'<Relationship Id="rId2" Type="{sheet.OFFICE}/sharedStrings" '
+        'Target="sharedStrings.xml"/></Relationships>',
+    )
+    types = sheet.PARTS["[Content_Types].xml"].replace(
+        "</Types>",
+        f'<Override PartName="/xl/sharedStrings.xml" ContentType="{sheet.TYPE}'
+        '.sharedStrings+xml"/></Types>',
+    )
+    cells = "".join(f'<c t="s"><v>{number}</v></c>' for number in numbers)
+    body = f'<worksheet xmlns="{sheet.MAIN}"><sheetData><row>{cells}</row></sheetData></worksheet>'
+    written = io.BytesIO()
+    with zipfile.ZipFile(written, "w") as archive:
+        for name, content in {
+            **sheet.PARTS,
+            "xl/_rels/workbook.xml.rels": rels,
+            "[Content_Types].xml": types,
+            "xl/sharedStrings.xml": f'<sst xmlns="{sheet.MAIN}">{texts}</sst>',
+            "xl/worksheets/sheet1.xml": body,
+        }.items():
+            archive.writestr(name, content)
+    written.seek(0)
+    return written
+
+
+def test_texts_that_stand_in_a_table_of_their_own():
+    texts = (
+        "<si><t>Łódź 🎈</t></si><si><t/></si>"
+        "<si><r><t>bo</t></r><r><t>ld</t></r><rPh sb='0' eb='1'><t>not said</t></rPh></si>"
+    )
+    assert list(workbook.rows(with_shared_texts(texts, 2, 0, 1, 0))) == [
+        ["bold", "Łódź 🎈", "", "Łódź 🎈"]
+    ]
+
+
+def test_a_cell_that_refers_to_no_text():
+    for number in (1, -1, 10**9):
+        with pytest.raises(Unreadable, match="damaged"):
+            list(workbook.rows(with_shared_texts("<si><t>a</t></si>", number)))
