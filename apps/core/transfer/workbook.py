@@ -110,6 +110,9 @@ class _TextsOnDisk:
         self._file.seek(start)
         return self._file.read(end - start).decode()
 
+    def __del__(self) -> None:
+        self._file.close()
+
 
 def _texts_of(source: IO[bytes]) -> Iterator[str]:
     events = iterparse(source, events=("start", "end"))
@@ -142,6 +145,9 @@ class OpenWorkbook:
     def skip_to(self, position: int) -> None:
         while self.position < position and next(self, None) is not None:
             pass
+
+    def __del__(self) -> None:
+        self._file.close()
 
 
 # The workbook that this process read last, by the key of its reader: its next rows are near.
