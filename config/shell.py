@@ -116,6 +116,20 @@ MENU = [
             _list("Tags", "sell", "crm", "tag", "Words that mark contacts."),
             _list("Categories", "category", "crm", "category", "Groups that contacts are in."),
             _list("Attributes", "list_alt", "crm", "attribute", "Fields of contacts of your own."),
+            _page(
+                "Imports",
+                "upload",
+                "transfer_contactimport_changelist",
+                "transfer.view_contactimport transfer.add_contactimport",
+                "Contacts from CSV and Excel files.",
+            ),
+            _page(
+                "Exports",
+                "download",
+                "transfer_contactexport_changelist",
+                "transfer.view_contactexport transfer.add_contactexport",
+                "Contacts as CSV and Excel files.",
+            ),
         ],
     },
     {

@@ -201,6 +201,11 @@ def values_of(contact_ids: Collection[int]) -> dict[int, dict[str, Any]]:
 # --- the contact's own fields -------------------------------------------------------------------
 
 
+def read_field(field: str, raw: str) -> str:
+    """What `raw` means for one of SETTABLE, when it isn't blank. Raises BadValue."""
+    return _FIELD_READERS[field](" ".join(raw.split()))
+
+
 def set_field(
     contact: Contact, field: str, raw: str, cause: str = "", cause_id: int | None = None
 ) -> str:
@@ -211,7 +216,7 @@ def set_field(
         raise BadValue(
             f'The value is empty, so "{name}" was left as it is. Clear Attribute empties it.'
         )
-    value = _FIELD_READERS[field](text)
+    value = read_field(field, text)
     if field == "email" and contact.phone is None and services.is_taken(value, contact):
         raise BadValue(f"Another contact is known by the email address {_quote(value)}.")
     _write(contact, field, value, cause, cause_id)

@@ -21,6 +21,7 @@ EVERY_MINUTE = {
     "sweep": "apps.engine.sweep.sweep",
     # By itself: it may have hundreds of thousands of rows to drop, and leases can't wait for that.
     "prune calls": "apps.engine.call_log.prune",
+    "prune files": "apps.core.transfer.files.prune",
 }
 
 
