@@ -19,7 +19,7 @@ from unfold.decorators import action, display
 
 from apps.core import phone
 from apps.core.pages import CAUSE_PAGES, LargeTableAdmin, RefusesUsed, cause_link, clipped
-from apps.core.spreadsheets import csv_file
+from apps.core.transfer.pages import csv_download
 from apps.crm.models import Contact
 from apps.crm.sections import Section, contact_section
 from apps.messaging import lists
@@ -187,7 +187,7 @@ class BlacklistAdmin(EntryAdmin):
 
     @action(description="Download CSV", url_path="download", permissions=["view"])
     def download(self, request: HttpRequest) -> HttpResponseBase:
-        return csv_file("blacklist", _HEADER, _cells(BlacklistEntry.objects.order_by("pk")))
+        return csv_download("blacklist", _HEADER, _cells(BlacklistEntry.objects.order_by("pk")))
 
 
 @admin.register(OptOut)
@@ -269,7 +269,7 @@ class OptOutListAdmin(RefusesUsed, ModelAdmin):
     def download(self, request: HttpRequest, object_id: str) -> HttpResponseBase:
         one = self._find(request, object_id)
         rows = OptOut.objects.filter(list=one).order_by("pk")
-        return csv_file(f"opt-out-{one.pk}", _HEADER, _cells(rows))
+        return csv_download(f"opt-out-{one.pk}", _HEADER, _cells(rows))
 
     def _find(self, request: HttpRequest, object_id: str) -> OptOutList:
         one: OptOutList | None = self.get_object(request, object_id)

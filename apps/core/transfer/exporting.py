@@ -12,8 +12,7 @@ from apps.core.transfer.neutral import neutral
 
 # Rows of a slice.
 SLICE = 1_000
-# Excel reads CSV as UTF-8 by this mark only.
-_MARK = b"\xef\xbb\xbf"
+_MARK = text.MARK.encode()
 CONTENT_TYPES = {intake.CSV: "text/csv; charset=utf-8", intake.XLSX: sheet.CONTENT_TYPE}
 
 

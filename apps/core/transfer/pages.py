@@ -1,5 +1,6 @@
 """The operators' pages of long jobs: a list, a page that follows the progress, cancel, resume."""
 
+from collections.abc import Iterable, Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -16,6 +17,7 @@ from unfold.decorators import display
 
 from apps.core.jobs import Job
 from apps.core.pages import LargeTableAdmin
+from apps.core.transfer import text
 from apps.core.transfer.files import StoredFile
 
 COLOURS = {"working": "info", "waiting": "info", "done": "success", "failed": "danger"}
@@ -101,8 +103,8 @@ class JobAdmin(LargeTableAdmin):
     def resume_view(self, request: HttpRequest, pk: int) -> HttpResponse:
         job = self.acting(request, pk)
         if not self.can_resume(job) or not type(job).resume(pk):
-            text = f"The {self.opts.verbose_name} can't be resumed."
-            self.message_user(request, text, messages.WARNING)
+            refusal = f"The {self.opts.verbose_name} can't be resumed."
+            self.message_user(request, refusal, messages.WARNING)
         return HttpResponseRedirect(self.page(job))
 
     def acting(self, request: HttpRequest, pk: int) -> Any:
@@ -127,3 +129,10 @@ def download(portions: Any, name: str, content_type: str) -> StreamingHttpRespon
     response["X-Content-Type-Options"] = "nosniff"
     response["Cache-Control"] = "private, no-store"
     return response
+
+
+def csv_download(
+    name: str, header: Sequence[str], rows: Iterable[Sequence[object]]
+) -> StreamingHttpResponse:
+    """A CSV file of any length that is never in memory as a whole. `name` has no ending."""
+    return download(text.neutral_lines(header, rows), f"{name}.csv", "text/csv; charset=utf-8")

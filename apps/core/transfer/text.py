@@ -6,16 +6,22 @@ A file is kept as UTF-8 without a byte order mark, with \\n at the end of lines,
 import codecs
 import csv
 import io
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from itertools import count, islice
+
+from apps.core.transfer.neutral import neutral
 
 # Names of encodings as people know them, by what Python calls them.
 ENCODINGS = {"utf-8": "UTF-8", "utf-16": "UTF-16", "cp1252": "Windows-1252"}
+# Excel reads CSV as UTF-8 by this mark only.
+MARK = "\ufeff"
 DELIMITERS = {",": "comma", ";": "semicolon", "\t": "tab", "|": "bar"}
 # Longer lines are no rows of a table.
 MAX_LINE = 1024 * 1024
 # Rows by which the delimiter is found.
 _LOOKED_AT = 20
+# Rows that are written in one go.
+_AT_ONCE = 500
 _BOMS = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
 
 
@@ -161,3 +167,15 @@ def line(cells: Iterable[str], delimiter: str = ",") -> str:
     written = io.StringIO()
     csv.writer(written, delimiter=delimiter, lineterminator="\r\n").writerow(cells)
     return written.getvalue()
+
+
+def neutral_lines(header: Sequence[str], rows: Iterable[Sequence[object]]) -> Iterator[str]:
+    """A whole CSV file, some rows at a time, in which no spreadsheet finds a formula."""
+    yield MARK + line(map(neutral, header))
+    rest = iter(rows)
+    while some := list(islice(rest, _AT_ONCE)):
+        yield "".join(line(neutral(_written(value)) for value in row) for row in some)
+
+
+def _written(value: object) -> str:
+    return "" if value is None else str(value)

@@ -17,7 +17,6 @@ from django.http import (
     HttpRequest,
     HttpResponse,
     HttpResponseRedirect,
-    StreamingHttpResponse,
 )
 from django.shortcuts import get_object_or_404
 from django.template.response import TemplateResponse
@@ -26,6 +25,7 @@ from django.utils.text import slugify
 from django.views.decorators.http import require_http_methods, require_safe
 
 from apps.core.pages import as_id, cause_link
+from apps.core.transfer.pages import csv_download
 from apps.datastore.admin.row_form import RowForm
 from apps.datastore.models import Cell, Column, Row, Table
 from apps.datastore.tables import cells, rows, sheets
@@ -249,10 +249,8 @@ def delete(request: HttpRequest, table: Table, number: int) -> HttpResponse:
 @require_safe
 @needs("view", "change")
 def download(request: HttpRequest, table: Table) -> Any:
-    response = StreamingHttpResponse(sheets.lines(table), content_type="text/csv; charset=utf-8")
     name = slugify(table.name)[:60] or f"table-{table.pk}"
-    response["Content-Disposition"] = f'attachment; filename="{name}.csv"'
-    return response
+    return csv_download(name, sheets.header(table), sheets.lines(table))
 
 
 @require_http_methods(["GET", "HEAD", "POST"])

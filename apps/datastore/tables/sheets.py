@@ -2,7 +2,6 @@
 
 import csv
 import io
-import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
@@ -12,51 +11,29 @@ from django.db import transaction
 
 from apps.core import clock
 from apps.core import rows as core_rows
+from apps.core.transfer.neutral import restore
 from apps.datastore.models import Column, Row, Table
 from apps.datastore.tables import cells, rows, schema, statements
-from apps.datastore.tables.cells import Type
 
 DELIMITERS = ",;\t"
-# A programme that opens the file would take these for formulas; plain numbers it may.
-_FORMULA = re.compile(r"'*[=+\-@\t\r]")
-_NUMBER = re.compile(r"[+-]?[0-9]+([.,][0-9]+)?")
 
 # --- out ------------------------------------------------------------------------------------------
 
 
-class _Echo:
-    """What csv writes to: gives each line back."""
-
-    def write(self, line: str) -> str:
-        return line
+def header(table: Table) -> list[str]:
+    return [column.name for column in _columns(table)]
 
 
-def lines(table: Table) -> Iterator[str]:
-    """The table as lines of CSV, read in slices. Begins with a byte order mark, by which Excel
-    knows UTF-8."""
-    columns = list(Column.objects.filter(table=table.pk))
-    writer: Any = csv.writer(_Echo())
-    yield "\ufeff" + writer.writerow([harmless(column.name) for column in columns])
+def lines(table: Table) -> Iterator[list[str]]:
+    """The cells of each row, read in slices."""
+    columns = _columns(table)
     for found in schema.slices(table.pk):
-        yield "".join(
-            writer.writerow([_cell(column, row.data.get(column.field)) for column in columns])
-            for row in found
-        )
+        for row in found:
+            yield [cells.spelled(column, row.data.get(column.field)) for column in columns]
 
 
-def _cell(column: Column, value: Any) -> str:
-    text = cells.spelled(column, value)
-    return text if column.type == Type.NUMBER else harmless(text)
-
-
-def harmless(text: str) -> str:
-    """Text that no spreadsheet takes for a formula; `restored` undoes it."""
-    is_formula = _FORMULA.match(text) and not _NUMBER.fullmatch(text)
-    return f"'{text}" if is_formula else text
-
-
-def restored(text: str) -> str:
-    return text[1:] if text.startswith("'") and _FORMULA.match(text) else text
+def _columns(table: Table) -> list[Column]:
+    return list(Column.objects.filter(table=table.pk))
 
 
 # --- in -------------------------------------------------------------------------------------------
@@ -147,7 +124,7 @@ def _named(head: list[str], columns: list[Column]) -> list[Column]:
     known |= {column.name.casefold(): column for column in columns}
     named, problems = [], []
     for cell in head:
-        name = " ".join(restored(cell).split())
+        name = " ".join(restore(cell).split())
         column = known.get(name.casefold())
         if column is None:
             problems.append(f'The table has no column "{name[:60]}".')
@@ -168,7 +145,7 @@ def _values(columns: list[Column], line: list[str]) -> tuple[dict[Column, Any], 
         wrong.append("there are more cells than columns.")
     for column, text in zip(columns, line + [""] * len(columns), strict=False):
         try:
-            values[column] = cells.read(column, restored(text))
+            values[column] = cells.read(column, restore(text))
         except cells.BadCell as error:
             wrong.append(str(error))
     return values, wrong
