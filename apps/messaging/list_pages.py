@@ -23,6 +23,7 @@ from apps.core.transfer.pages import csv_download
 from apps.crm.models import Contact
 from apps.crm.sections import Section, contact_section
 from apps.messaging import lists
+from apps.messaging.addresses import canonical, spelled
 from apps.messaging.list_form import EntriesForm, told
 from apps.messaging.models import BlacklistEntry, Channel, OptOut, OptOutList
 
@@ -54,7 +55,7 @@ class EntryAdmin(LargeTableAdmin):
     def get_search_results(self, request: HttpRequest, queryset: Any, search_term: str) -> Any:
         term = search_term.strip()
         if term:
-            queryset = queryset.filter(address=phone.normalise(term) or term.lower())
+            queryset = queryset.filter(address__in=spelled([phone.normalise(term) or term]))
         return queryset, False
 
     # --- columns ---
@@ -299,12 +300,12 @@ def lists_of_contact(request: HttpRequest, contact: Contact, limit: int) -> Sect
     ]
     if not reached:
         return None
-    addresses = {address for _, address in reached}
+    addresses = spelled(address for _, address in reached)
     named: dict[tuple[int, str], list[str]] = {}
     for row in OptOut.objects.filter(address__in=addresses).select_related("list"):
-        named.setdefault((row.channel_id, row.address), []).append(row.list.name)
+        named.setdefault((row.channel_id, canonical(row.address)), []).append(row.list.name)
     blocked = BlacklistEntry.objects.filter(address__in=addresses)
-    black = {(row.channel_id, row.address): row.pk for row in blocked}
+    black = {(row.channel_id, canonical(row.address)): row.pk for row in blocked}
     rows = []
     for channel, address in reached:
         key = (channel.pk, address)

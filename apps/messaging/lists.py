@@ -25,7 +25,7 @@ class BadAddress(ValueError):
 
 
 class Entry(NamedTuple):
-    """An address as lists spell it, on one channel."""
+    """An address in its canonical form, on one channel."""
 
     channel_id: int
     address: str
@@ -172,8 +172,8 @@ _Keys = Iterable[tuple[Any, ...]]
 def _add(
     model: _Model, names: tuple[str, ...], keys: _Keys, cause: str, cause_id: int | None
 ) -> list[tuple[Any, ...]]:
-    """Add rows under `keys`, the values of the columns `names`; returns the keys of those that
-    there were not."""
+    """Add rows under `keys`, the values of the columns `names`, of which the last is an address;
+    returns the keys of those that there were not."""
     marks = ", ".join(["%s"] * (len(names) + 3))
     why = (cause, cause_id, moment(clock.now()))
     added = []
@@ -191,16 +191,17 @@ def _add(
 
 
 def _remove(model: _Model, names: tuple[str, ...], keys: _Keys) -> list[tuple[Any, ...]]:
+    """Remove rows under `keys` in whatever spelling; returns the keys of those that there were."""
     marks = f"({', '.join(['%s'] * len(names))})"
     removed = []
-    for part in _slices(keys):
+    for part in _slices((*key, form) for *key, address in keys for form in spelled([address])):
         with connection.cursor() as cursor:
             cursor.execute(
                 f"DELETE FROM {model._meta.db_table} WHERE ({', '.join(names)})"
                 f" IN (VALUES {', '.join([marks] * len(part))}) RETURNING {', '.join(names)}",
                 [value for key in part for value in key],
             )
-            removed += cursor.fetchall()
+            removed += [(*key, canonical(address)) for *key, address in cursor.fetchall()]
     return removed
 
 

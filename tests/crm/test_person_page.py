@@ -11,7 +11,7 @@ from django.urls import reverse
 from apps.crm import attributes, services
 from apps.crm.contact_form import value_as_text
 from apps.crm.models import AttributeValue, Contact, ContactTag, Note
-from apps.messaging.models import BlacklistEntry, OptOut, OptOutList
+from apps.messaging.models import BlacklistEntry
 from tests.factories import (
     AttributeFactory,
     CategoryFactory,
@@ -178,16 +178,6 @@ def test_who_may_only_look_sees_all_and_changes_nothing(client, ana, plan):
         assert client.post(reverse(f"admin:crm_contact_{name}", args=args)).status_code == 403
     assert client.post(reverse("admin:crm_contact_delete", args=[ana.pk])).status_code == 403
     assert Contact.objects.get().name == "Ana"
-
-
-def test_the_lists_are_shown_by_channel(admin_client, ana):
-    assert "On no list: may be written to." in admin_client.get(page_of(ana)).text
-    shop, support = ChannelFactory(name="Shop line"), ChannelFactory(name="Support line")
-    BlacklistEntry.objects.create(channel=shop, address=PHONE)
-    news = OptOutList.objects.create(name="Newsletter")
-    OptOut.objects.create(list=news, channel=support, address=PHONE, cause="run", cause_id=7)
-    text = admin_client.get(page_of(ana)).text
-    assert all(word in text for word in ("Shop line", "Blacklist", "Newsletter", "Run 7"))
 
 
 # --- notes ---------------------------------------------------------------------------------------

@@ -4,6 +4,7 @@ import pytest
 
 from apps.messaging import gate, lists, outbox
 from apps.messaging.addresses import canonical, spelled
+from apps.messaging.lists import Entry
 from apps.messaging.models import BlacklistEntry, Message, OptOut, OptOutList
 from tests.factories import ChannelFactory, ContactFactory
 
@@ -61,3 +62,33 @@ def test_a_message_goes_to_the_number_as_typed_once_and_is_the_contacts(channel,
     outbox.queue(channel, [typed, own], "Hello", key="a", contact=ana)
     message = Message.objects.get()
     assert (message.address, message.contact) == (typed, ana)
+
+
+@pytest.mark.parametrize("typed", [LONG, SHORT, "+55 11 8765-4321"])
+def test_a_list_has_a_number_once_however_it_was_typed(channel, typed):
+    entries = lists.entries_at(typed, [channel])
+    assert entries == [Entry(channel.pk, LONG)]
+    assert lists.add_to_blacklist(entries) == set(entries)
+    assert not lists.add_to_blacklist(lists.entries_of(ContactFactory(phone=SHORT), [channel]))
+    assert BlacklistEntry.objects.get().address == LONG
+
+
+@pytest.mark.parametrize("kept", [LONG, SHORT])
+def test_a_number_leaves_lists_in_whatever_spelling_it_was_kept(channel, everything, kept):
+    OptOut.objects.create(list=everything, channel=channel, address=kept)
+    BlacklistEntry.objects.create(channel=channel, address=kept)
+    entries = lists.entries_at(SHORT, [channel])
+    assert lists.drop_inbound(channel, SHORT) and lists.drop_inbound(channel, LONG)
+    assert lists.remove_from_blacklist(entries) == set(entries)
+    assert {row.entry for row in lists.remove_from_optout([everything], entries)} == set(entries)
+    assert not BlacklistEntry.objects.exists() and not OptOut.objects.exists()
+
+
+@pytest.mark.parametrize("kept", [LONG, SHORT])
+def test_the_pages_find_either_spelling(admin_client, channel, kept):
+    entry = BlacklistEntry.objects.create(channel=channel, address=kept)
+    ana = ContactFactory(phone=SHORT)
+    page = admin_client.get(f"/admin/messaging/blacklistentry/?q={SHORT}").content.decode()
+    assert kept in page
+    shown = admin_client.get(f"/admin/crm/contact/{ana.pk}/change/").content.decode()
+    assert f"/admin/messaging/blacklistentry/{entry.pk}/remove/" in shown
