@@ -50,7 +50,8 @@ class ContactAdmin(ContactPages):
         if number:
             queryset = queryset.filter(phone__in=phone.spellings(number))
         elif "@" in term:
-            queryset = queryset.alias(lower=Lower("email")).filter(lower=term.lower())
+            by_email = queryset.alias(lower=Lower("email")).filter(lower=term.lower())
+            queryset = by_email.exclude(email="")  # as the index has it
         elif term:
             queryset = queryset.filter(name__icontains=term)
         return queryset, False

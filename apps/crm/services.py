@@ -1,7 +1,7 @@
 """What can be done to people. Plain functions that write rows and nothing else, so that a turn
 of the engine can repeat or roll them back. They write single columns, never a whole contact."""
 
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from functools import cache
 from typing import Any, TypeVar
@@ -16,6 +16,7 @@ from django.db.models.functions import Lower
 
 from apps.core import clock, phone, rows
 from apps.core.due import is_postgresql
+from apps.core.jobs import Again
 from apps.crm import news
 from apps.crm.models import Category, Contact, ContactCategory, ContactTag, Tag
 from apps.crm.news import Change, What
@@ -101,18 +102,21 @@ def living(contact_ids: Collection[int]) -> dict[int, Contact]:
 
 class Known:
     """The contacts that some identities may be, found all at once: `find` answers for each of them
-    as the function of that name does."""
+    as the function of that name does. Takes all rows that they may be found by, and those of whom
+    these were merged into."""
 
     def __init__(self, contacts: Iterable[Contact] = ()) -> None:
         self._by_phone: dict[str, Contact] = {}
         self._by_email: dict[str, Contact] = {}
+        self._by_id: dict[int, Contact] = {}
         for contact in contacts:
+            self._by_id[contact.pk] = contact
             self.add(contact)
 
     def add(self, contact: Contact) -> None:
         """One more contact, younger than those before it."""
         if contact.phone:
-            self._by_phone[contact.phone] = contact
+            self._by_phone[phone.canonical(contact.phone)] = contact
         email = contact.email.lower()
         first = self._by_email.get(email)
         if email and (first is None or (first.phone and not contact.phone)):
@@ -120,14 +124,22 @@ class Known:
 
     def find(self, identity: Identity) -> Contact | None:
         if identity.phone:
-            return self._by_phone.get(identity.phone)
-        return self._by_email.get(identity.email)
+            return self._living(self._by_phone.get(phone.canonical(identity.phone)))
+        return self._living(self._by_email.get(identity.email))
+
+    def _living(self, contact: Contact | None) -> Contact | None:
+        """Who this is by now, as `living` has it."""
+        while contact and contact.merged_into_id:
+            contact = self._by_id[contact.merged_into_id]
+        return contact if contact and contact.deleted_at is None else None
 
     def claimable(self, identity: Identity) -> Contact | None:
         """Who is known by this email address alone and would gain the phone number, which nobody
         has."""
-        contact = self._by_email.get(identity.email) if identity.phone and identity.email else None
-        return contact if contact and not contact.phone and not self.find(identity) else None
+        if not identity.phone or not identity.email or self.find(identity):
+            return None
+        contact = self._living(self._by_email.get(identity.email))
+        return contact if contact and not contact.phone else None
 
     def claim(self, contact: Contact, phone: str | None) -> None:
         """Let the claimable contact be known by its number; whoever calls saves it."""
@@ -136,34 +148,47 @@ class Known:
 
 
 def find_many(identities: Collection[Identity], lock: bool = False) -> Known:
-    """The contacts with these phone numbers and email addresses, in three statements; with `lock`
-    (inside a transaction) nobody else changes them meanwhile."""
-    phones = [identity.phone for identity in identities if identity.phone]
+    """The contacts with these phone numbers and email addresses, in three statements, and one more
+    for each merge that stands in a row; with `lock` (inside a transaction) nobody else changes them
+    meanwhile. Raises Again when one of them was merged this very moment."""
+    phones = [number for each in identities if each.phone for number in phone.spellings(each.phone)]
     emails = [identity.email for identity in identities if identity.email]
-    ids = [
-        *_ids("phone IN ({})", phones),
-        *_ids("NOT (email = '') AND LOWER(email) IN ({})", emails),
-    ]
-    if not ids:
+    leads = _leads("phone IN ({})", phones)
+    leads |= _leads("NOT (email = '') AND LOWER(email) IN ({})", emails)
+    while further := {into for into in leads.values() if into} - leads.keys():
+        leads |= dict.fromkeys(further) | _leads("id IN ({})", list(further))
+    if not leads:
         return Known()
     # In the order in which turns of the engine lock contacts, so that none waits for the other.
     locked = " FOR NO KEY UPDATE" if lock and is_postgresql() else ""
-    marks = ", ".join(["%s"] * len(set(ids)))
-    return Known(rows.select(Contact, f"id IN ({marks}) ORDER BY id{locked}", list(set(ids))))
+    marks = ", ".join(["%s"] * len(leads))
+    found = rows.select(Contact, f"id IN ({marks}) ORDER BY id{locked}", list(leads))
+    if not {c.merged_into_id for c in found if c.merged_into_id} <= {c.pk for c in found}:
+        raise Again
+    return Known(found)
 
 
-def _ids(where: str, values: list[str]) -> list[int]:
+def _leads(where: str, values: Sequence[Any]) -> dict[int, int | None]:
+    """The contacts that meet this, each with whom it was merged into."""
     if not values:
-        return []
+        return {}
     marks = ", ".join(["%s"] * len(values))
     with connection.cursor() as cursor:
-        cursor.execute(f"SELECT id FROM crm_contact WHERE {where.format(marks)}", values)
-        return [pk for (pk,) in cursor.fetchall()]
+        cursor.execute(
+            f"SELECT id, merged_into_id FROM crm_contact WHERE {where.format(marks)}", values
+        )
+        return dict(cursor.fetchall())
 
 
 def is_taken(email: str, contact: Contact) -> bool:
     """Whether somebody else is known by this email address alone."""
     return _with_email(email).filter(phone__isnull=True).exclude(pk=contact.pk).exists()
+
+
+def is_known_by_email(contact: Contact | None) -> bool:
+    """Whether the email address is all that says who the contact is. It stays then, though others,
+    of contacts that were merged into this one, lead here, too."""
+    return contact is not None and contact.phone is None
 
 
 def _with_email(email: str) -> QuerySet[Contact]:
@@ -186,7 +211,7 @@ def identify(
         contact = _claim_by_email(identity)
         before = {"phone": ""} if contact else {}
     wanted = _readable(details)
-    if identity.email:
+    if identity.email and not is_known_by_email(contact):
         wanted["email"] = identity.email
     created = False
     if contact is None:

@@ -180,3 +180,14 @@ def test_what_a_run_in_hand_writes_goes_to_the_survivor(ana, anna):
     assert "Late" in [str(link) for link in anna.category_links.all()]
     assert values_of(anna)["plan"] == "Late"
     assert anna.notes.filter(text="Late").exists()
+
+
+def test_an_address_that_says_who_somebody_is_stays_when_that_of_a_merged_one_comes():
+    old, new = ContactFactory(email="old@example.org"), ContactFactory(email="new@example.org")
+    for contact in (old, new):
+        Contact.objects.filter(pk=contact.pk).update(phone=None)
+    merge(old.pk, new.pk, "ben")
+    found, created = services.identify(Identity(None, "old@example.org"), {"name": "Ana"})
+    assert (found.pk, created) == (new.pk, False)
+    new.refresh_from_db()
+    assert (new.email, new.name) == ("new@example.org", "Ana")

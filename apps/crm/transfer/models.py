@@ -81,7 +81,7 @@ def matching(search: str) -> QuerySet[Contact]:
     """A number or an address is looked up, anything else is part of a name."""
     term, number = search.strip(), phone.normalise(search)
     if number:
-        return Contact.objects.filter(phone=number)
+        return Contact.objects.filter(phone__in=phone.spellings(number))
     if "@" in term:
         by_email = Contact.objects.alias(lower=Lower("email")).filter(lower=term.lower())
         return by_email.exclude(email="")  # as the index has it

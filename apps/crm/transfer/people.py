@@ -7,7 +7,7 @@ from typing import Any
 
 from django.db import connection
 
-from apps.core import clock, rows
+from apps.core import clock, phone, rows
 from apps.core.jobs import Again
 from apps.core.transfer.files import SeenKey, StoredFile
 from apps.crm import services
@@ -19,7 +19,7 @@ from apps.crm.models import (
     ContactTag,
     Tag,
 )
-from apps.crm.services import Identity, Known
+from apps.crm.services import Identity, Known, is_known_by_email
 
 CAUSE = "import"
 
@@ -86,6 +86,8 @@ class People:
     def apply(person: Person, line: Line) -> None:
         """What the row says, over what was known."""
         for name, value in line.fields.items():
+            if name == "email" and not person.is_new and is_known_by_email(person.contact):
+                continue
             given = value if value is not None else (None if name == "owner_id" else "")
             if getattr(person.contact, name) != given:
                 setattr(person.contact, name, given)
@@ -216,7 +218,7 @@ def keep(file: StoredFile, contacts: Collection[Contact]) -> None:
 
 
 def _phone(who: Identity | Contact) -> str:
-    return f"phone:{who.phone}"
+    return f"phone:{phone.canonical(who.phone or '')}"
 
 
 def _only(who: Identity | Contact) -> str:

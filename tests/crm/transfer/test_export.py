@@ -10,6 +10,7 @@ from openpyxl import load_workbook
 
 from apps.core.transfer import exporting, importing
 from apps.core.transfer.neutral import neutral, restore
+from apps.crm import erasing, merging
 from apps.crm.models import (
     Attribute,
     AttributeValue,
@@ -205,3 +206,16 @@ def test_a_slice_costs_the_same_number_of_queries_however_many_contacts(
         jobs.turn()
     job.refresh_from_db()
     assert job.done == 500
+
+
+def test_who_was_merged_or_deleted_is_left_out(exported):
+    anna, ben, cara = (Contact.objects.create(phone=f"+491511234567{n}") for n in range(3))
+    merging.merge(ben.pk, anna.pk, "olga")
+    erasing.delete_contact(cara)
+    assert [row[0] for row in cells(exported())[1:]] == [anna.phone]
+
+
+@pytest.mark.parametrize("searched", ["+5511987654321", "+551187654321"])
+def test_a_number_is_searched_in_either_spelling(exported, searched):
+    Contact.objects.create(phone="+551187654321")
+    assert [row[0] for row in cells(exported(search=searched))[1:]] == ["+551187654321"]

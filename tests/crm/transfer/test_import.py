@@ -8,6 +8,7 @@ import pytest
 from apps.core import jobs as long_jobs
 from apps.core.transfer import importing
 from apps.core.transfer.files import SeenKey
+from apps.crm import merging
 from apps.crm.models import Attribute, AttributeValue, Category, Contact, ContactTag, Tag
 from apps.crm.transfer.models import ContactImport
 from apps.engine import jobs
@@ -288,3 +289,36 @@ def test_a_slice_costs_the_same_number_of_queries_however_many_rows(
 def test_both_tables_are_known_as_long_jobs():
     names = {kind.__name__ for kind in long_jobs.KINDS}
     assert {"ContactImport", "ContactExport"} <= names
+
+
+def test_a_number_is_one_person_in_either_spelling(imported):
+    ana = Contact.objects.create(phone="+551187654321", name="Ana")
+    job = imported(
+        "phone,name\n+5511987654321,Ana B\n+525512345678,Eva\n"
+        # In the next slice.
+        ",\n+5215512345678,Eva B\n+551187654321,Ana C\n"
+    )
+    assert counts(job) == (1, 3, 0, 0)
+    ana.refresh_from_db()
+    assert (ana.phone, ana.name) == ("+551187654321", "Ana C")
+    assert people() == {"+551187654321": "Ana C", "+525512345678": "Eva B"}
+
+
+def test_who_was_merged_is_the_one_that_stayed(imported):
+    anna = Contact.objects.create(phone=ANNA, name="Anna")
+    mail = Contact.objects.create(email="mail@example.org", name="Mail")
+    for loser in (
+        Contact.objects.create(phone=BEN, email="ben@example.org"),
+        Contact.objects.create(email="second@example.org"),
+    ):
+        merging.merge(loser.pk, (anna if loser.phone else mail).pk, "ben")
+    job = imported(
+        f"phone,email,name,tags\n{BEN},,Anna B,vip\n,second@example.org,Mail B,\n"
+        f",ben@example.org,,new\n"
+    )
+    assert counts(job) == (0, 3, 0, 0)
+    assert people() == {ANNA: "Anna B", "mail@example.org": "Mail B"}
+    assert {str(link) for link in anna.tag_links.all()} == {"vip", "new"}
+    assert not ContactTag.objects.exclude(contact=anna).exists()
+    mail.refresh_from_db()
+    assert mail.email == "mail@example.org"
