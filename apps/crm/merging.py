@@ -7,12 +7,14 @@ what was given:
 
     {"fields": {name: [before, after]}, "identity": {"name", "phone", "email"},
      "tags": {"moved": {link id: name}, "both": [row …]}, "categories": the same,
-     "values": {row id: [attribute name, updated_at]}, "notes": [id …]}
+     "values": {row id: [attribute name, updated_at]}, "notes": [id …],
+     "elsewhere": {name: what a room above gave}}
 
 `identity` is what the loser was known by. A tag that both had is taken off the loser, so that it
 counts once; the `rows` put it back.
 """
 
+from collections.abc import Callable
 from typing import Any
 
 from django.db import transaction
@@ -28,6 +30,23 @@ LINKS: dict[str, tuple[Any, str]] = {
     "tags": (ContactTag, "tag"),
     "categories": (ContactCategory, "category"),
 }
+
+
+# What rooms above keep about people: how it is given, and how it is taken back.
+_elsewhere: dict[
+    str, tuple[Callable[[Contact, Contact], Any], Callable[[Any, int, int], list[str]]]
+] = {}
+
+
+def merged_too(
+    name: str,
+    give: Callable[[Contact, Contact], Any],
+    take_back: Callable[[Any, int, int], list[str]],
+) -> None:
+    """Part of each merge from now on: `give(loser, survivor)` gives what the survivor lacks and
+    returns as JSON what that was; `take_back(given, loser_id, survivor_id)` undoes it and returns
+    a sentence for each thing that was changed since."""
+    _elsewhere[name] = (give, take_back)
 
 
 class NotMergeable(ValueError):
@@ -62,6 +81,7 @@ def merge(loser_id: int, survivor_id: int, who: str) -> Merge:
             **{name: _give_links(name, loser, survivor) for name in LINKS},
             "values": _give_values(loser, survivor),
             "notes": _give_notes(loser, survivor),
+            "elsewhere": {name: give(loser, survivor) for name, (give, _) in _elsewhere.items()},
         }
         return Merge.objects.create(survivor=survivor, loser=loser, moved=moved, who=who[:160])
 
@@ -147,6 +167,8 @@ def undo(merge_id: int, who: str) -> list[str]:
         changed += _take_values_back(merged)
         notes = Note.objects.filter(pk__in=merged.moved["notes"], contact=survivor)
         notes.update(contact=loser)
+        for name, given in merged.moved.get("elsewhere", {}).items():
+            changed += _elsewhere[name][1](given, loser.pk, survivor.pk)
         merged.undone_at, merged.undone_by = clock.now(), who[:160]
         merged.save(update_fields=["undone_at", "undone_by"])
     return changed

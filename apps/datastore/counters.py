@@ -15,7 +15,7 @@ from django.utils import timezone
 from apps.core import clock
 from apps.core.due import is_postgresql, moment
 from apps.crm.models import Contact
-from apps.crm.services import timezones
+from apps.crm.services import timezones, written_to
 from apps.datastore.models import Counter, CounterValue
 from apps.datastore.models.counters import LARGEST
 from apps.datastore.periods import Period, period_of
@@ -144,8 +144,9 @@ def _write(counter: Counter, contact: Contact | None, first: int, then: str, **m
     """One statement: `first` where there is no value yet, else what `then` comes to in SQL. Two
     workers at once lose nothing, since neither reads before it writes."""
     target = "(counter_id, contact_id) WHERE contact_id IS NOT NULL"
+    owner = written_to().replace("%s", "%(contact)s")
     if not counter.is_per_contact:
-        target = "(counter_id) WHERE contact_id IS NULL"
+        target, owner = "(counter_id) WHERE contact_id IS NULL", "%(contact)s"
     top = LARGEST if counter.maximum is None else counter.maximum
     period = present_period(counter)
     greatest = _least_and_greatest()[1]
@@ -153,7 +154,7 @@ def _write(counter: Counter, contact: Contact | None, first: int, then: str, **m
         cursor.execute(
             "INSERT INTO datastore_countervalue AS kept"
             " (counter_id, contact_id, value, round, changed_at)"
-            " VALUES (%(counter)s, %(contact)s, %(first)s, %(round)s, %(now)s)"
+            f" VALUES (%(counter)s, {owner}, %(first)s, %(round)s, %(now)s)"
             f" ON CONFLICT {target} DO UPDATE SET value = {then},"
             f" round = {greatest}(kept.round, excluded.round),"
             # Where two hosts' clocks differ, a new period begins once all the same.
