@@ -1,8 +1,9 @@
-"""make prove: the full numbers. PART=durability, figures, flat or slow runs only one."""
+"""make prove: the full numbers. PART=durability, figures, flat, slow or imports runs
+only one."""
 
 import os
 
-from benchmarks import durability
+from benchmarks import durability, imports
 from benchmarks.speed import figures, flat, slow
 from tests.run import find_postgresql
 
@@ -11,6 +12,7 @@ PARTS = {
     "figures": figures.main,
     "flat": flat.main,
     "slow": slow.main,
+    "imports": imports.main,
 }
 
 

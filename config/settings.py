@@ -43,6 +43,7 @@ SECURE_CROSS_ORIGIN_OPENER_POLICY = "same-origin" if HTTPS else None
 INSTALLED_APPS = [
     "apps.core",
     "apps.crm",
+    "apps.crm.transfer",
     "apps.messaging",
     "apps.messaging.sandbox",
     "apps.datastore",
@@ -133,6 +134,14 @@ MAX_STEPS = env.number("SWITCHBOARD_MAX_STEPS", 50)
 MAX_PAYLOAD_BYTES = env.number("SWITCHBOARD_MAX_PAYLOAD_BYTES", 1024 * 1024)
 # The file of a connector's export.
 MAX_IMPORT_BYTES = env.number("SWITCHBOARD_MAX_IMPORT_BYTES", 2 * 1024 * 1024)
+# Tables (docs/data.md): columns of one, bytes of a cell, rows and bytes of a CSV file.
+MAX_COLUMNS = env.number("SWITCHBOARD_MAX_COLUMNS", 50)
+MAX_CELL_BYTES = env.number("SWITCHBOARD_MAX_CELL_BYTES", 10 * 1024)
+MAX_SHEET_ROWS = env.number("SWITCHBOARD_MAX_SHEET_ROWS", 10_000)
+MAX_SHEET_BYTES = env.number("SWITCHBOARD_MAX_SHEET_BYTES", 20 * 1024 * 1024)
+# Tables that are imported, and how long they and exports are kept (docs/import.md).
+MAX_UPLOAD_BYTES = env.number("SWITCHBOARD_MAX_UPLOAD_BYTES", 50 * 1024 * 1024)
+TRANSFER_DAYS = env.number("SWITCHBOARD_TRANSFER_DAYS", 7)
 DATA_UPLOAD_MAX_MEMORY_SIZE = max(MAX_PAYLOAD_BYTES, 2_621_440)
 # A connector page may carry 200 actions' worth of fields; webhooks are capped by size instead.
 DATA_UPLOAD_MAX_NUMBER_FIELDS = 5_000

@@ -72,6 +72,13 @@ MENU = [
                 "connectors.view_connector connectors.change_connector",
                 "Events that come by the clock.",
             ),
+            _page(
+                "CRM changes",
+                "person_edit",
+                "engine_crmtrigger_changelist",
+                "connectors.view_connector connectors.change_connector",
+                "Events that come of changes of contacts.",
+            ),
             _list("Events", "bolt", "engine", "event", "What was posted, kept as it came."),
             _list("Runs", "play_circle", "engine", "run", "What was done for each event, and why."),
             _list("Delays", "hourglass_top", "engine", "delay", "Runs that wait for their time."),
@@ -82,6 +89,17 @@ MENU = [
         "items": [
             _list("Messages", "chat", "messaging", "message", "Sent, waiting, refused, received."),
             _list("Channels", "cell_tower", "messaging", "channel", "The numbers to send from."),
+            {
+                **_list(
+                    "Opt-out lists",
+                    "notifications_off",
+                    "messaging",
+                    "optoutlist",
+                    "Who wants no automated messages.",
+                ),
+                "active": lambda request: request.path.startswith("/admin/messaging/optout"),
+            },
+            _list("Blacklist", "block", "messaging", "blacklistentry", "Who is blocked both ways."),
             _page(
                 "Sandbox phone",
                 "smartphone",
@@ -98,6 +116,30 @@ MENU = [
             _list("Tags", "sell", "crm", "tag", "Words that mark contacts."),
             _list("Categories", "category", "crm", "category", "Groups that contacts are in."),
             _list("Attributes", "list_alt", "crm", "attribute", "Fields of contacts of your own."),
+            _page(
+                "Imports",
+                "upload",
+                "transfer_contactimport_changelist",
+                "transfer.view_contactimport transfer.add_contactimport",
+                "Contacts from CSV and Excel files.",
+            ),
+            _page(
+                "Exports",
+                "download",
+                "transfer_contactexport_changelist",
+                "transfer.view_contactexport transfer.add_contactexport",
+                "Contacts as CSV and Excel files.",
+            ),
+        ],
+    },
+    {
+        "title": "Data",
+        "items": [
+            {
+                **_list("Counters", "tag", "datastore", "counter", "Numbers that actions count."),
+                "active": lambda request: request.path.startswith("/admin/datastore/counter"),
+            },
+            _list("Tables", "table", "datastore", "table", "Rows that connectors keep and read."),
         ],
     },
     {

@@ -11,7 +11,10 @@ os.environ["SWITCHBOARD_COUNTRY"] = ""
 os.environ["DATABASE_URL"] = os.environ.get("TEST_DATABASE_URL", "")
 
 from config.settings import *  # noqa: F403
-from config.settings import DATABASES
+from config.settings import DATABASES, INSTALLED_APPS
+
+# A job to test the lane of long jobs with; its tables are made without migrations.
+INSTALLED_APPS = [*INSTALLED_APPS, "tests.long_jobs"]
 
 PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
 STORAGES = {

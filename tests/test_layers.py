@@ -9,6 +9,7 @@ from django.apps import apps
 ROOMS = [
     "core",
     "crm",
+    "transfer",
     "messaging",
     "sandbox",
     "datastore",

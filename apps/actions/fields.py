@@ -45,11 +45,11 @@ class ContactField(models.Model):
 
 def set_value(contact: Contact, chosen: Attribute | str, raw: str, run: Performing) -> object:
     if isinstance(chosen, str):
-        return attributes.set_field(contact, chosen, raw)
+        return attributes.set_field(contact, chosen, raw, **run.cause)
     return attributes.set_attribute(contact, chosen, raw, **run.cause)
 
 
-def clear_value(contact: Contact, chosen: Attribute | str) -> bool:
+def clear_value(contact: Contact, chosen: Attribute | str, run: Performing) -> bool:
     if isinstance(chosen, str):
-        return attributes.clear_field(contact, chosen)
-    return attributes.clear_attribute(contact, chosen)
+        return attributes.clear_field(contact, chosen, **run.cause)
+    return attributes.clear_attribute(contact, chosen, **run.cause)

@@ -6,11 +6,13 @@ from django.contrib.auth.models import Group, User
 from unfold.admin import ModelAdmin
 from unfold.forms import AdminPasswordChangeForm, UserChangeForm, UserCreationForm
 
+from apps.core.pages import RefusesUsed
+
 admin.site.unregister([User, Group])
 
 
 @admin.register(User)
-class UserAdmin(stock.UserAdmin, ModelAdmin):  # type: ignore[type-arg,misc]
+class UserAdmin(RefusesUsed, stock.UserAdmin, ModelAdmin):  # type: ignore[type-arg,misc]
     form = UserChangeForm
     add_form = UserCreationForm
     change_password_form = AdminPasswordChangeForm

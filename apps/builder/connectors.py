@@ -247,8 +247,8 @@ class ConnectorAdmin(RefusesUsed, ModelAdmin):  # type: ignore[misc]
     def deletion_summary(self, objs: Any, request: HttpRequest) -> Any:
         """In one line per connector: its hundreds of parts would not help to decide."""
         lines = [
-            f'The connector "{connector}" with its steps, schedules and revisions. Its URL is dead '
-            "at once, runs that wait are cancelled; events and runs stay in the lists."
+            f'The connector "{connector}" with its steps, event sources and revisions. Its URL is '
+            "dead at once, runs that wait are cancelled; events and runs stay in the lists."
             for connector in objs
         ]
         return lines, {"connectors": len(lines)}, set(), []

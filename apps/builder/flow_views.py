@@ -44,6 +44,7 @@ def flow_page(request: HttpRequest, pk: int) -> HttpResponse:
         "revisions": revisions(connector)[:10],
         "newest_event": newest_event(connector.pk),
         "schedules": [(schedule, in_words(schedule)) for schedule in connector.schedules.all()],
+        "crm_triggers": connector.crm_triggers.select_related("tag", "category", "attribute"),
         "settings_url": settings_url(connector.pk),
         "export_url": export_url(connector.pk),
         "events_url": log_url("event", connector.pk),

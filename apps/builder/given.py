@@ -4,6 +4,7 @@ from typing import Any
 
 from apps.actions.http import answers
 from apps.actions.http.mapping import HttpMapping
+from apps.actions.kinds.find_row import FindRow
 from apps.actions.kinds.http_api import HttpApi
 from apps.builder.samples import LIMIT, Attribute, leaves
 from apps.connectors.models import Action, Step
@@ -37,3 +38,18 @@ def http_attributes(samples: dict[str, dict[str, Any]]) -> list[Attribute]:
         if path != f"http.{key}.status"
     ]
     return found[:LIMIT]
+
+
+def found_rows(step: Step, before: Action | None) -> list[Attribute]:
+    """The columns of what the Find Row actions before an action read, with name and type."""
+    finding = FindRow.objects.filter(step__connector=step.connector_id, table__isnull=False)
+    listed = finding.select_related("step").prefetch_related("table__columns")
+    return [
+        Attribute(
+            f"storage.{action.key}.row.{column.key}",
+            f"{action.step} › {action} › {column.name} ({column.get_type_display()})",
+        )
+        for action in listed.order_by("step__position", "step", "position", "pk")
+        if _stands_before(action, step, before)
+        for column in action.table.columns.all()
+    ]

@@ -11,15 +11,16 @@ from django.urls import reverse
 from unfold.admin import ModelAdmin, TabularInline
 from unfold.widgets import UnfoldAdminExpandableTextareaWidget
 
-from apps.builder.given import http_attributes, http_samples
+from apps.builder.given import found_rows, http_attributes, http_samples
 from apps.builder.links import crumbs, flow_url, kind_url
 from apps.builder.palette import help_text
 from apps.builder.permissions import FlowPermissions
 from apps.builder.samples import (
     contact_attributes,
+    counter_attributes,
     earlier_values,
     event_attributes,
-    newest_event,
+    sample_event,
 )
 from apps.connectors import draft, registry
 from apps.connectors.frozen import own_fields, row_fields, row_model
@@ -65,6 +66,8 @@ class KindAdmin(FlowPermissions, ModelAdmin):  # type: ignore[misc]
     """One kind's form. It is reached from the flow page and leads back there."""
 
     kind: type[Action]
+    # What its rows are edited in.
+    row_inline: type[RowInline] = RowInline
     change_form_template = "builder/kind_form.html"
     formfield_overrides = TEXTS
     warn_unsaved_form = True
@@ -92,7 +95,7 @@ class KindAdmin(FlowPermissions, ModelAdmin):  # type: ignore[misc]
             raise Http404("There is no such action.")
         step = action.step if action else self._step(request)
         connector = step.connector
-        event = newest_event(connector.pk)
+        event = sample_event(connector.pk)
         context = {
             "kind": self.kind,
             "help_text": help_text(self.kind),
@@ -105,9 +108,10 @@ class KindAdmin(FlowPermissions, ModelAdmin):  # type: ignore[misc]
             "sample_event": event,
             "event_attributes": event_attributes(event),
             "contact_attributes": contact_attributes(),
+            "counter_attributes": counter_attributes(),
             "given_attributes": http_attributes(http_samples(step, action)),
             **self.form_context(request, step, action),
-            "earlier_values": earlier_values(step, action),
+            "earlier_values": [*earlier_values(step, action), *found_rows(step, action)],
             "show_save_and_add_another": False,
         }
         return super().changeform_view(
@@ -211,15 +215,17 @@ def register_all(site: admin.AdminSite) -> None:
 
 
 def admin_class(kind: type[Action], site: admin.AdminSite) -> type[KindAdmin]:
+    page = _pages.get(kind, KindAdmin)
+    rows = [row_model(kind, name) for name in kind.row_sets]
     declared = {
         "kind": kind,
-        "inlines": [inline_class(row_model(kind, name), site) for name in kind.row_sets],
+        "inlines": [inline_class(row, site, page.row_inline) for row in rows],
         "conditional_fields": {
             field: " || ".join(f"{other} == '{value}'" for value in values)
             for field, (other, values) in _shows_when(kind).items()
         },
     }
-    return type(f"{kind.__name__}Admin", (_pages.get(kind, KindAdmin),), declared)
+    return type(f"{kind.__name__}Admin", (page,), declared)
 
 
 def _shows_when(kind: type[Action]) -> dict[str, tuple[str, list[str]]]:
@@ -229,7 +235,9 @@ def _shows_when(kind: type[Action]) -> dict[str, tuple[str, list[str]]]:
     return {**kind.shows_when, **dict.fromkeys(RETRY, retry)}
 
 
-def inline_class(row: type[Model], site: admin.AdminSite) -> type[RowInline]:
+def inline_class(
+    row: type[Model], site: admin.AdminSite, base: type[RowInline] = RowInline
+) -> type[RowInline]:
     """Rows may come from long lists (tags, connectors …), so they are searched for."""
     searched = [
         field.name
@@ -237,7 +245,7 @@ def inline_class(row: type[Model], site: admin.AdminSite) -> type[RowInline]:
         if isinstance(field, ForeignKey) and _is_searchable(field.related_model, site)
     ]
     declared = {"model": row, "autocomplete_fields": searched}
-    return type(f"{row.__name__}Inline", (RowInline,), declared)
+    return type(f"{row.__name__}Inline", (base,), declared)
 
 
 def _is_searchable(model: Any, site: admin.AdminSite) -> bool:

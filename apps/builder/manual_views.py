@@ -14,7 +14,7 @@ from apps.builder.flow_views import find
 from apps.builder.links import crumbs, flow_url
 from apps.builder.pages import page
 from apps.builder.permissions import may_change
-from apps.builder.samples import newest_event
+from apps.builder.samples import sample_event
 from apps.core.readable import pretty_json
 from apps.engine import manual
 from apps.engine.models import Event
@@ -38,7 +38,7 @@ def send_page(request: HttpRequest, pk: int) -> HttpResponse:
             next_page = reverse("admin:engine_run_change", args=[run.pk]) if seen else None
             return HttpResponseRedirect(next_page or flow_url(pk))
     else:
-        typed = prefilled(newest_event(pk))
+        typed = prefilled(sample_event(pk))
     context = {
         **typed,
         "connector": connector,
@@ -51,7 +51,7 @@ def send_page(request: HttpRequest, pk: int) -> HttpResponse:
 
 
 def prefilled(event: Event | None) -> dict[str, str]:
-    """What the newest event brought; an empty object where there is none or it was no JSON."""
+    """What such an event brings; an empty object where there is none or it was no JSON."""
     if event is None or event.form not in ("json", "fields"):
         return {"body": "{}", "query": ""}
     return {"body": pretty_json(event.payload), "query": urlencode(event.query, doseq=True)}

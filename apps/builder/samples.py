@@ -1,5 +1,6 @@
 """The attributes that an operator can put into a text, with values from the newest event."""
 
+import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -11,8 +12,10 @@ from apps.connectors.models import Action, Step
 from apps.core import liquid
 from apps.crm import models as crm
 from apps.crm.models import Contact
+from apps.datastore.models import Counter
+from apps.engine import crm_changes
 from apps.engine.context import contact_scope, event_scope
-from apps.engine.models import Event
+from apps.engine.models import CrmTrigger, Event
 
 LIMIT = 200
 
@@ -33,6 +36,16 @@ def _readable(connector_id: int) -> "QuerySet[Event]":
 def newest_event(connector_id: int) -> Event | None:
     """The newest event or sample that could be read."""
     return _readable(connector_id).first()
+
+
+def sample_event(connector_id: int) -> Event | None:
+    """The newest event; before there is one, an example of what a CRM change brings, not saved."""
+    newest = newest_event(connector_id)
+    if newest is not None:
+        return newest
+    triggers = CrmTrigger.objects.filter(connector=connector_id)
+    trigger = triggers.select_related("tag", "category", "attribute").first()
+    return Event(body=json.dumps(crm_changes.example(trigger))) if trigger else None
 
 
 def newest_events(connector_id: int) -> list[Event]:
@@ -67,6 +80,11 @@ def contact_attributes() -> list[Attribute]:
         for one in crm.Attribute.objects.all()
     ]
     return [*own, *made]
+
+
+def counter_attributes() -> list[Attribute]:
+    """Where counters stand, by name."""
+    return [Attribute(f"counters.{one.key}", one.name) for one in Counter.objects.all()]
 
 
 def earlier_values(step: Step, action: Action | None) -> list[Attribute]:

@@ -5,23 +5,21 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 from django import forms
-from django.contrib import admin, messages
+from django.contrib import admin
 from django.core.exceptions import PermissionDenied
-from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
+from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
 from django.template.loader import render_to_string
 from django.urls import path, reverse
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
 from django.views.decorators.http import require_safe
-from unfold.admin import ModelAdmin
 from unfold.contrib.filters.admin import RelatedDropdownFilter
 from unfold.decorators import display
 from unfold.widgets import UnfoldAdminExpandableTextareaWidget, UnfoldAdminSelectWidget
 
-from apps.builder.links import crumbs, flow_url
-from apps.builder.permissions import FlowPermissions, may_view
-from apps.connectors.models import Connector
+from apps.builder.permissions import may_view
+from apps.builder.sources import SourceAdmin
 from apps.core import clock, cron
 from apps.core.pages import link
 from apps.crm.services import timezones
@@ -92,17 +90,14 @@ class ScheduleForm(forms.ModelForm):  # type: ignore[type-arg]
 
 
 @admin.register(Schedule)
-class ScheduleAdmin(FlowPermissions, ModelAdmin):  # type: ignore[misc]
+class ScheduleAdmin(SourceAdmin):
     form = ScheduleForm
     list_display = ["name_link", "connector", "times", "next_column", "last_column"]
-    list_display_links = None
     list_filter = [("connector", RelatedDropdownFilter)]
-    list_filter_submit = True
     list_select_related = ["connector"]
     search_fields = ["name", "connector__name"]
     fields = ["connector", "name", "cron", "timezone", "coming", "payload", "enabled", "latest"]
     readonly_fields = ["coming", "latest"]
-    warn_unsaved_form = True
     change_form_template = "builder/schedule_form.html"
 
     # --- the list ---
@@ -130,18 +125,10 @@ class ScheduleAdmin(FlowPermissions, ModelAdmin):  # type: ignore[misc]
     def get_fields(self, request: HttpRequest, obj: Any = None) -> list[str]:
         return [name for name in self.fields if obj or name != "latest"]
 
-    def get_readonly_fields(self, request: HttpRequest, obj: Any = None) -> list[str]:
-        """A schedule stays with its connector."""
-        return [*(["connector"] if obj else []), *self.readonly_fields]
-
     def formfield_for_dbfield(self, db_field: Any, request: HttpRequest, **kwargs: Any) -> Any:
         if db_field.name == "payload":
             kwargs["widget"] = UnfoldAdminExpandableTextareaWidget()
-        field = super().formfield_for_dbfield(db_field, request, **kwargs)
-        if db_field.name == "connector":
-            for door in ("add", "change", "delete", "view"):
-                setattr(field.widget, f"can_{door}_related", False)
-        return field
+        return super().formfield_for_dbfield(db_field, request, **kwargs)
 
     @display(description="Comes next")
     def coming(self, schedule: Schedule) -> SafeString:
@@ -158,25 +145,6 @@ class ScheduleAdmin(FlowPermissions, ModelAdmin):  # type: ignore[misc]
     def latest(self, schedule: Schedule) -> SafeString:
         return latest(schedule)
 
-    def changeform_view(
-        self,
-        request: HttpRequest,
-        object_id: str | None = None,
-        form_url: str = "",
-        extra_context: dict[str, Any] | None = None,
-    ) -> HttpResponse:
-        schedule = self.get_object(request, object_id) if object_id else None
-        connector = schedule.connector if schedule else _named(request)
-        context: dict[str, Any] = {
-            "show_save_and_add_another": False,
-            "crumbs": crumbs(connector, str(schedule) if schedule else "Add schedule"),
-            "title": str(schedule) if schedule else "Add schedule",
-            "back_url": flow_url(connector.pk) if connector else "",
-        }
-        return super().changeform_view(
-            request, object_id, form_url, {**context, **(extra_context or {})}
-        )
-
     def save_model(self, request: HttpRequest, obj: Any, form: Any, change: bool) -> None:
         """Write only what was changed, since the schedule may come meanwhile; when it comes next
         is counted anew only if that depends on what was changed."""
@@ -188,22 +156,6 @@ class ScheduleAdmin(FlowPermissions, ModelAdmin):  # type: ignore[misc]
             obj.save()
         elif written:
             obj.save(update_fields=written)
-
-    def response_add(self, request: HttpRequest, obj: Any, post_url_continue: Any = None) -> Any:
-        return _back(request, obj, f'Schedule "{obj}" was added.')
-
-    def response_change(self, request: HttpRequest, obj: Any) -> HttpResponse:
-        if "_continue" in request.POST:
-            return super().response_change(request, obj)
-        return _back(request, obj, f'Schedule "{obj}" was saved.')
-
-    def delete_model(self, request: HttpRequest, obj: Any) -> None:
-        request.deleted_from = obj.connector_id  # type: ignore[attr-defined]
-        super().delete_model(request, obj)
-
-    def response_delete(self, request: HttpRequest, obj_display: str, obj_id: int) -> HttpResponse:
-        messages.success(request, f'Schedule "{obj_display}" was deleted.')
-        return HttpResponseRedirect(flow_url(request.deleted_from))  # type: ignore[attr-defined]
 
     def get_urls(self) -> list[Any]:
         view = self.admin_site.admin_view(preview_view)
@@ -227,15 +179,3 @@ def in_words(schedule: Schedule) -> str:
 def latest(schedule: Schedule) -> SafeString:
     context = {"schedule": schedule, "at": by_its_clock(schedule, schedule.last_at)}
     return render_to_string("builder/schedule_latest.html", context)
-
-
-def _named(request: HttpRequest) -> Connector | None:
-    """The connector that a new schedule was asked for on."""
-    number = request.GET.get("connector", "")
-    known = Connector.objects.filter(pk=int(number)) if number.isdecimal() else None
-    return known.first() if known is not None and len(number) < 19 else None
-
-
-def _back(request: HttpRequest, schedule: Any, text: str) -> HttpResponse:
-    messages.success(request, text)
-    return HttpResponseRedirect(flow_url(schedule.connector_id))

@@ -8,7 +8,7 @@ assumed: *again* for work that can be repeated, *unknown* for a request whose an
 
 import os
 import socket
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from functools import cache
 from typing import Any, ClassVar, Self
 
@@ -89,6 +89,12 @@ def skip_locked(table: str = "") -> str:
 def moment(value: datetime) -> Any:
     """A time as a parameter of raw SQL, in the form that the database's columns have."""
     return connection.ops.adapt_datetimefield_value(value)
+
+
+def read_moment(value: Any) -> datetime:
+    """A time that raw SQL gave: SQLite has texts or naive times, in UTC."""
+    at = value if isinstance(value, datetime) else datetime.fromisoformat(value)
+    return at if at.tzinfo else at.replace(tzinfo=UTC)
 
 
 # --- Who holds a lease ---------------------------------------------------------------------------

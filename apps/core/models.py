@@ -8,6 +8,9 @@ from django.conf import settings
 from django.db import models, transaction
 
 from apps.core import clock, vault
+from apps.core.transfer.files import FilePiece, RefusedRow, SeenKey, StoredFile
+
+__all__ = ["Credential", "FilePiece", "Installation", "RefusedRow", "SeenKey", "StoredFile"]
 
 
 def keys_fingerprint() -> str:

@@ -63,7 +63,35 @@ def as_id(text: str) -> int | None:
     return number if 0 < number <= LARGEST_ID else None
 
 
-class LargeTableAdmin(ModelAdmin):
+class Asks(ModelAdmin):
+    """Pages that ask before they act."""
+
+    def ask(
+        self,
+        request: HttpRequest,
+        question: str,
+        button: str,
+        hidden: dict[str, Any],
+        back: str,
+        template: str = "core/ask.html",
+        **details: Any,
+    ) -> HttpResponse:
+        """A page that asks before acting: its form posts `confirmed` to the same address. Another
+        template, made from this one, can show `details`."""
+        context = {
+            **self.admin_site.each_context(request),
+            "title": button,
+            "opts": self.opts,
+            "question": question,
+            "button": button,
+            "hidden": [(name, v) for name, values in hidden.items() for v in values],
+            "back": back,
+            **details,
+        }
+        return TemplateResponse(request, template, context)
+
+
+class LargeTableAdmin(Asks):
     """Read-only pages over a table of any size: newest first by id, no counting, no sorting by
     columns without an index. Acting on rows needs the *change* permission."""
 
@@ -131,30 +159,6 @@ class LargeTableAdmin(ModelAdmin):
     def page_context(self, request: HttpRequest, row: Any) -> dict[str, Any]:
         return {}
 
-    def ask(
-        self,
-        request: HttpRequest,
-        question: str,
-        button: str,
-        hidden: dict[str, Any],
-        back: str,
-        template: str = "core/ask.html",
-        **details: Any,
-    ) -> HttpResponse:
-        """A page that asks before acting: its form posts `confirmed` to the same address. Another
-        template, made from this one, can show `details`."""
-        context = {
-            **self.admin_site.each_context(request),
-            "title": button,
-            "opts": self.opts,
-            "question": question,
-            "button": button,
-            "hidden": [(name, v) for name, values in hidden.items() for v in values],
-            "back": back,
-            **details,
-        }
-        return TemplateResponse(request, template, context)
-
     def ask_about(
         self, request: HttpRequest, rows: "QuerySet[Any]", action: str, question: str, button: str
     ) -> HttpResponse | list[int]:
@@ -171,20 +175,24 @@ class LargeTableAdmin(ModelAdmin):
         return rows.filter(pk__in=[pk for pk in ticked if pk])
 
 
+def refusal_of(row: Model) -> str:
+    """Why a row that others may refer to can't be deleted, in one sentence; empty when it can."""
+    try:
+        Collector(using="default", origin=row).collect([row])
+    except RestrictedError as error:
+        places = sorted({_place(user) for user in error.restricted_objects})
+        more = f" and {len(places) - 5} more" if len(places) > 5 else ""
+        name, used = row._meta.verbose_name, ", ".join(places[:5])
+        return f'The {name} "{row}" can\'t be deleted: it is used by {used}{more}.'
+    return ""
+
+
 class RefusesUsed(ModelAdmin):
     """Deletion of a row that others refer to is refused with a sentence that says who they are."""
 
     def refusal(self, row: Model) -> str:
         """Why the row can't be deleted; empty when it can."""
-        try:
-            Collector(using="default", origin=row).collect([row])
-        except RestrictedError as error:
-            places = sorted({_place(user) for user in error.restricted_objects})
-            more = f" and {len(places) - 5} more" if len(places) > 5 else ""
-            name = self.opts.verbose_name
-            used = ", ".join(places[:5])
-            return f'The {name} "{row}" can\'t be deleted: it is used by {used}{more}.'
-        return ""
+        return refusal_of(row)
 
     def delete_view(
         self, request: HttpRequest, object_id: str, extra_context: dict[str, Any] | None = None

@@ -1,4 +1,8 @@
-"""Phone numbers in one form: E.164 with its plus sign (+4915112345678)."""
+"""Phone numbers in one form: E.164 with its plus sign (+4915112345678).
+
+In Brazil, Mexico and Argentina one mobile number is written in two ways, and WhatsApp names people
+by the one or the other: `spellings` knows both, and `canonical` which of them stands for it.
+"""
 
 import re
 
@@ -12,6 +16,17 @@ _SUFFIX = re.compile(r"(\.0+|@(c\.us|s\.whatsapp\.net))\Z", re.IGNORECASE)
 _WRITTEN = re.compile(r"[+＋]?[\d\s().\-/‐‑–—]+")
 # Marks of writing direction and the like, which come along when a number is copied.
 _INVISIBLE = re.compile("[\u200b-\u200f\u202a-\u202e\u2060-\u2069\ufeff]")
+
+# The canonical spelling and the other one, each as a pattern and as what it is made from. The
+# constraint of crm.Contact says the same in SQL.
+_TWO_SPELLINGS = {
+    "+55": (
+        (re.compile(r"\+55(\d\d)9([6-9]\d{7})"), r"+55\1\2"),
+        (re.compile(r"\+55(\d\d)([6-9]\d{7})"), r"+55\g<1>9\2"),
+    ),
+    "+52": ((re.compile(r"\+52(\d{10})"), r"+521\1"), (re.compile(r"\+521(\d{10})"), r"+52\1")),
+    "+54": ((re.compile(r"\+549(\d{10})"), r"+54\1"), (re.compile(r"\+54(\d{10})"), r"+549\1")),
+}
 
 
 def normalise(raw: object) -> str | None:
@@ -34,14 +49,45 @@ def normalise(raw: object) -> str | None:
     candidates: list[tuple[str, str | None]] = [("+" + digits, None)]
     if country and not international:
         candidates.insert(0 if _may_be_national(digits, country) else 1, (digits, country))
-    for number, region in candidates:
-        try:
-            parsed = phonenumbers.parse(number, region)
-        except phonenumbers.NumberParseException:
-            continue
-        if phonenumbers.is_valid_number(parsed):
-            return str(phonenumbers.format_number(parsed, phonenumbers.PhoneNumberFormat.E164))
-    return None
+    found = (_valid(number, region) for number, region in candidates)
+    return next((number for number in found if number), None) or _in_its_other_spelling(digits)
+
+
+def _valid(number: str, region: str | None) -> str | None:
+    try:
+        parsed = phonenumbers.parse(number, region)
+    except phonenumbers.NumberParseException:
+        return None
+    if not phonenumbers.is_valid_number(parsed):
+        return None
+    return str(phonenumbers.format_number(parsed, phonenumbers.PhoneNumberFormat.E164))
+
+
+def _in_its_other_spelling(digits: str) -> str | None:
+    """A number that numbering plans no longer have, but WhatsApp and old address books do."""
+    if digits.startswith("549"):
+        # With the 9 of calls from abroad and the 15 of calls from within.
+        return _valid("+54" + digits[3:], None)
+    number = "+" + digits
+    return number if _valid(canonical(number), None) else None
+
+
+def canonical(number: str) -> str:
+    """The spelling that stands for all spellings of a normalised number; a text that is no such
+    number is its own."""
+    return spellings(number)[0]
+
+
+def spellings(number: str) -> tuple[str, ...]:
+    """All spellings of a normalised number, the canonical one first."""
+    if number[:3] not in _TWO_SPELLINGS:
+        return (number,)
+    (canonical_form, its_other), (other_form, its_canonical) = _TWO_SPELLINGS[number[:3]]
+    if match := canonical_form.fullmatch(number):
+        return number, match.expand(its_other)
+    if match := other_form.fullmatch(number):
+        return match.expand(its_canonical), number
+    return (number,)
 
 
 def _may_be_national(digits: str, country: str) -> bool:

@@ -2,7 +2,7 @@
 building a query and preparing each value anew every time."""
 
 import json
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from functools import cache
 from typing import Any
 
@@ -92,6 +92,51 @@ def insert_unless_taken(row: models.Model) -> Any:
     return instance(model, stored) if stored else None
 
 
+# Values that one statement may have: SQLite's limit, rounded down.
+_MOST_VALUES = 30_000
+
+
+def insert_new(rows: Sequence[models.Model]) -> list[Any]:
+    """Add new rows of one model and return them as they are stored, without those that would
+    break a unique constraint, in any order."""
+    if not rows:
+        return []
+    returned = columns(type(rows[0]))
+    return _insert_many(rows, f"ON CONFLICT DO NOTHING RETURNING {returned}")
+
+
+def insert_missing(rows: Sequence[models.Model]) -> None:
+    """Add those new rows of one model that break no unique constraint."""
+    if rows:
+        _insert_many(rows, "ON CONFLICT DO NOTHING")
+
+
+def upsert_many(rows: Sequence[models.Model], unique: Sequence[str]) -> None:
+    """Like `upsert`, for rows of which no two have the same `unique` columns."""
+    if rows:
+        names = _target(type(rows[0]))[1].split(", ")
+        kept = ", ".join(f"{name} = excluded.{name}" for name in names)
+        _insert_many(rows, f"ON CONFLICT ({', '.join(unique)}) DO UPDATE SET {kept}")
+
+
+def _insert_many(rows: Sequence[models.Model], on_conflict: str) -> list[Any]:
+    model: Any = type(rows[0])
+    table, names, marks = _target(model)
+    at_once = _MOST_VALUES // marks.count("%s")
+    returned: list[Any] = []
+    for start in range(0, len(rows), at_once):
+        some = rows[start : start + at_once]
+        with connection.cursor() as cursor:
+            cursor.execute(
+                f"INSERT INTO {table} ({names}) VALUES {', '.join([f'({marks})'] * len(some))}"
+                f" {on_conflict}",
+                [value for row in some for value in _values(row)],
+            )
+            if "RETURNING" in on_conflict:
+                returned += [instance(model, row) for row in cursor.fetchall()]
+    return returned
+
+
 def update(rows: Sequence[models.Model], names: Sequence[str]) -> None:
     """Write these attributes of rows of one model: one statement on PostgreSQL."""
     if not rows:
@@ -122,9 +167,15 @@ def update(rows: Sequence[models.Model], names: Sequence[str]) -> None:
             )
 
 
-def upsert(row: models.Model, unique: Sequence[str]) -> None:
-    """Add one new row, or give the one that has the same `unique` columns all its values."""
-    table, names, marks = _target(type(row))
+def upsert(
+    row: models.Model, unique: Sequence[str], computed: Mapping[str, str] | None = None
+) -> None:
+    """Add one new row, or give the one that has the same `unique` columns all its values.
+
+    `computed`: for a column, the SQL that makes what is stored from its value, a `%s` in it.
+    """
+    table, names, _ = _target(type(row))
+    marks = ", ".join((computed or {}).get(f.column, "%s") for f in _fields(type(row)))
     kept = ", ".join(f"{name} = excluded.{name}" for name in names.split(", "))
     with connection.cursor() as cursor:
         cursor.execute(

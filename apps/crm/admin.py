@@ -2,17 +2,17 @@
 
 from typing import Any
 
-from django import forms
 from django.contrib import admin
 from django.db.models import Count, IntegerField, Model, OuterRef, QuerySet, Subquery
 from django.db.models.functions import Coalesce, Lower
-from django.http import HttpRequest, HttpResponse
+from django.http import HttpRequest
 from unfold.admin import ModelAdmin
 from unfold.decorators import display
 from unfold.paginator import InfinitePaginator
 
 from apps.core import phone
-from apps.core.pages import RefusesUsed, cause_link
+from apps.core.pages import CAUSE_PAGES, RefusesUsed, cause_link
+from apps.crm.contact_pages import ContactPages
 from apps.crm.models import (
     Attribute,
     AttributeValue,
@@ -22,46 +22,14 @@ from apps.crm.models import (
     ContactTag,
     Tag,
 )
-from apps.crm.sections import Section, contact_section, sections
-from apps.crm.services import is_country, timezones
+from apps.crm.sections import Section, contact_section
 
-
-class ContactForm(forms.ModelForm):  # type: ignore[type-arg]
-    def clean_phone(self) -> str | None:
-        typed = (self.cleaned_data.get("phone") or "").strip()
-        number = phone.normalise(typed) if typed else None
-        if typed and number is None:
-            raise forms.ValidationError(
-                "This is not a valid mobile number: it needs the country code."
-            )
-        return number
-
-    def clean_email(self) -> str:
-        return str(self.cleaned_data["email"]).lower()
-
-    def clean_timezone(self) -> str:
-        zone = str(self.cleaned_data["timezone"]).strip()
-        if zone and zone not in timezones():
-            raise forms.ValidationError("This is not a timezone: write it like Europe/Berlin.")
-        return zone
-
-    def clean_country(self) -> str:
-        country = str(self.cleaned_data["country"]).strip().upper()
-        if country and not is_country(country):
-            raise forms.ValidationError("This is not a country: write two letters, like DE.")
-        return country
-
-    def clean(self) -> dict[str, Any]:
-        cleaned = super().clean() or {}
-        if not self.errors and not cleaned.get("phone") and not cleaned.get("email"):
-            raise forms.ValidationError("Fill in a mobile number or an email address.")
-        return cleaned
+CAUSE_PAGES["user"] = ("User", "admin:auth_user_change")
 
 
 @admin.register(Contact)
-class ContactAdmin(ModelAdmin):
-    form = ContactForm
-    list_display = ["display_name", "phone", "email", "tags", "created_at"]
+class ContactAdmin(ContactPages):
+    list_display = ["display_name", "phone", "email", "tag_labels", "created_at"]
     ordering = ["-id"]
     sortable_by = ()
     paginator = InfinitePaginator
@@ -71,19 +39,6 @@ class ContactAdmin(ModelAdmin):
     list_disable_select_all = True
     search_fields = ["name", "phone", "email"]
     search_help_text = "Search by name, mobile number or email address"
-    fields = [
-        "name",
-        "phone",
-        "email",
-        "timezone",
-        "country",
-        "owner",
-        "tag_names",
-        "category_names",
-        "created_at",
-    ]
-    readonly_fields = ["tag_names", "category_names", "created_at"]
-    change_form_outer_after_template = "crm/contact_sections.html"
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Contact]:
         return super().get_queryset(request).prefetch_related("tag_links__tag")
@@ -93,9 +48,10 @@ class ContactAdmin(ModelAdmin):
         term = search_term.strip()
         number = phone.normalise(term) if term else None
         if number:
-            queryset = queryset.filter(phone=number)
+            queryset = queryset.filter(phone__in=phone.spellings(number))
         elif "@" in term:
-            queryset = queryset.alias(lower=Lower("email")).filter(lower=term.lower())
+            by_email = queryset.alias(lower=Lower("email")).filter(lower=term.lower())
+            queryset = by_email.exclude(email="")  # as the index has it
         elif term:
             queryset = queryset.filter(name__icontains=term)
         return queryset, False
@@ -105,31 +61,8 @@ class ContactAdmin(ModelAdmin):
         return contact.name or "(no name)"
 
     @display(description="Tags", label=True)
-    def tags(self, contact: Contact) -> list[str]:
+    def tag_labels(self, contact: Contact) -> list[str]:
         return sorted(str(link.tag) for link in contact.tag_links.all())
-
-    @display(description="Tags", empty_value="–")
-    def tag_names(self, contact: Contact) -> str:
-        return ", ".join(self.tags(contact)) if contact.pk else ""
-
-    @display(description="Categories", empty_value="–")
-    def category_names(self, contact: Contact) -> str:
-        links = contact.category_links.select_related("category") if contact.pk else []
-        return ", ".join(sorted(str(link.category) for link in links))
-
-    def save_model(self, request: HttpRequest, obj: Contact, form: Any, change: bool) -> None:
-        """Write what was changed in the form and nothing else: runs write contacts meanwhile."""
-        if change:
-            obj.save(update_fields=form.changed_data)
-        else:
-            obj.save()
-
-    def render_change_form(
-        self, request: HttpRequest, context: dict[str, Any], *args: Any, **kwargs: Any
-    ) -> HttpResponse:
-        contact = kwargs.get("obj")
-        context["sections"] = sections(request, contact) if contact else []
-        return super().render_change_form(request, context, *args, **kwargs)
 
 
 class MarkAdmin(RefusesUsed, ModelAdmin):
@@ -206,7 +139,10 @@ class AttributeAdmin(RefusesUsed, ModelAdmin):
 
 @contact_section
 def attribute_values(request: HttpRequest, contact: Contact, limit: int) -> Section | None:
-    """All of them: they say who somebody is, not what happened lately."""
+    """All of them: they say who somebody is, not what happened lately. Who may change them finds
+    them in the form."""
+    if request.user.has_perm("crm.change_contact"):
+        return None
     rows = AttributeValue.objects.filter(contact=contact).select_related("attribute")
     shown = [
         [row.attribute.name, row.value, row.updated_at, cause_link(row.cause, row.cause_id)]

@@ -14,8 +14,9 @@ from django.utils import timezone
 
 from apps.core import clock, rows
 from apps.core.moments import UnreadableMoment, read_moment
-from apps.crm import services
+from apps.crm import news, services
 from apps.crm.models import Attribute, AttributeValue, Contact
+from apps.crm.news import Change, What
 
 MAX_TEXT = 10_000
 # As many digits as both databases keep exactly, and the column's own places.
@@ -132,18 +133,60 @@ def set_attribute(
         cause=cause,
         cause_id=cause_id,
     )
-    rows.upsert(row, ["contact_id", "attribute_id"])
+    before = _before(contact, attribute)
+    rows.upsert(row, ["contact_id", "attribute_id"], {"contact_id": services.written_to()})
+    _tell(contact, attribute, before, row.value, cause, cause_id)
     return value
 
 
-def clear_attribute(contact: Contact, attribute: Attribute) -> bool:
+def clear_attribute(
+    contact: Contact, attribute: Attribute, cause: str = "", cause_id: int | None = None
+) -> bool:
     """Forget the value; False when there was none."""
+    before = _before(contact, attribute)
     with connection.cursor() as cursor:
         cursor.execute(
             "DELETE FROM crm_attributevalue WHERE contact_id = %s AND attribute_id = %s",
             [contact.pk, attribute.pk],
         )
-        return bool(cursor.rowcount)
+        cleared = bool(cursor.rowcount)
+    if cleared:
+        _tell(contact, attribute, before, "", cause, cause_id)
+    return cleared
+
+
+def _before(contact: Contact, attribute: Attribute) -> Any:
+    """The value that is about to change, empty without one; None when it matters to nobody."""
+    if not news.wanted(What.CONTACT_CHANGED):
+        return None
+    row = AttributeValue.objects.filter(contact=contact, attribute=attribute).first()
+    return row.value if row else ""
+
+
+def _tell(
+    contact: Contact,
+    attribute: Attribute,
+    before: Any,
+    after: Any,
+    cause: str,
+    cause_id: int | None,
+) -> None:
+    if before is None or before == after:
+        return
+    old, new = ({"attr": {attribute.key: value}} for value in (before, after))
+    name = f"attr.{attribute.key}"
+    who = [contact.pk]
+    news.tell(
+        Change(
+            What.CONTACT_CHANGED,
+            who,
+            changed=[name],
+            before=old,
+            after=new,
+            cause=cause,
+            cause_id=cause_id,
+        )
+    )
 
 
 def values_of(contact_ids: Collection[int]) -> dict[int, dict[str, Any]]:
@@ -158,7 +201,14 @@ def values_of(contact_ids: Collection[int]) -> dict[int, dict[str, Any]]:
 # --- the contact's own fields -------------------------------------------------------------------
 
 
-def set_field(contact: Contact, field: str, raw: str) -> str:
+def read_field(field: str, raw: str) -> str:
+    """What `raw` means for one of SETTABLE, when it isn't blank. Raises BadValue."""
+    return _FIELD_READERS[field](" ".join(raw.split()))
+
+
+def set_field(
+    contact: Contact, field: str, raw: str, cause: str = "", cause_id: int | None = None
+) -> str:
     """Set one of SETTABLE; returns what is kept. Raises BadValue, the old value stays then."""
     text = " ".join(raw.split())
     if not text:
@@ -166,27 +216,29 @@ def set_field(contact: Contact, field: str, raw: str) -> str:
         raise BadValue(
             f'The value is empty, so "{name}" was left as it is. Clear Attribute empties it.'
         )
-    value = _FIELD_READERS[field](text)
+    value = read_field(field, text)
     if field == "email" and contact.phone is None and services.is_taken(value, contact):
         raise BadValue(f"Another contact is known by the email address {_quote(value)}.")
-    _write(contact, field, value)
+    _write(contact, field, value, cause, cause_id)
     return value
 
 
-def clear_field(contact: Contact, field: str) -> bool:
+def clear_field(contact: Contact, field: str, cause: str = "", cause_id: int | None = None) -> bool:
     """Empty one of SETTABLE; False when it was. Raises BadValue for an email address that is all
     that says who the contact is."""
     if not getattr(contact, field):
         return False
     if field == "email" and contact.phone is None:
         raise BadValue("The email address stays: nothing else says who the contact is.")
-    _write(contact, field, "")
+    _write(contact, field, "", cause, cause_id)
     return True
 
 
-def _write(contact: Contact, field: str, value: str) -> None:
-    Contact.objects.filter(pk=contact.pk).update(**{field: value})
+def _write(contact: Contact, field: str, value: str, cause: str, cause_id: int | None) -> None:
+    before, after = {field: getattr(contact, field)}, {field: value}
+    Contact.objects.filter(pk=contact.pk).update(**after)
     setattr(contact, field, value)
+    news.tell_of_fields(What.CONTACT_CHANGED, contact.pk, before, after, cause, cause_id)
 
 
 def _name(text: str) -> str:

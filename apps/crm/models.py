@@ -5,18 +5,51 @@ from typing import Any
 from django.conf import settings
 from django.core.exceptions import ValidationError
 from django.core.validators import RegexValidator
-from django.db import models
-from django.db.models import Q
-from django.db.models.functions import Lower
+from django.db import connection, models
+from django.db.models import Case, F, Q, QuerySet, Value, When
+from django.db.models.functions import Concat, Length, Lower, Substr
+from django.db.models.lookups import Exact, GreaterThanOrEqual, In
+from django.utils.functional import cached_property
 from django.utils.text import slugify
 
 from apps.core import clock
 from apps.core.cause import Caused
-from apps.core.fields import Column, RowsField
+from apps.core.fields import Column, JsonText, RowsField
+from apps.core.jobs import Job, long_job
+
+
+def _phone_is(start: str, length: int) -> Q:
+    begins = Exact(Substr("phone", 1, len(start)), Value(start))
+    return Q(begins) & Q(Exact(Length("phone"), Value(length)))
+
+
+# The mobile number in its canonical spelling, as core.phone.canonical makes it.
+_CANONICAL_NUMBER = Case(
+    When(
+        _phone_is("+55", 13) & Q(GreaterThanOrEqual(Substr("phone", 6, 1), Value("6"))),
+        then=Concat(Substr("phone", 1, 5), Value("9"), Substr("phone", 6)),
+    ),
+    When(_phone_is("+521", 14), then=Concat(Value("+52"), Substr("phone", 5))),
+    When(_phone_is("+54", 13), then=Concat(Value("+549"), Substr("phone", 4))),
+    default=F("phone"),
+)
+_IN_A_COUNTRY_OF_SPELLINGS = Q(In(Substr("phone", 1, 3), ["+52", "+54", "+55"]))
+
+
+class People(models.Manager["Contact"]):
+    """The contacts that there are for people: without those that were merged into others or are
+    being erased."""
+
+    def get_queryset(self) -> QuerySet["Contact"]:
+        return super().get_queryset().filter(merged_into=None, deleted_at=None)
 
 
 class Contact(models.Model):
-    """A person. Channels are not part of who somebody is."""
+    """A person. Channels are not part of who somebody is.
+
+    A contact that was merged into another one stays as a row, and keeps its number and address so
+    that they lead to the other. One that was deleted has lost both, and goes slice by slice.
+    """
 
     name = models.CharField(max_length=200, blank=True)
     phone = models.CharField(
@@ -39,20 +72,60 @@ class Contact(models.Model):
     )
     created_at = models.DateTimeField(default=clock.now, editable=False)
     last_interaction_at = models.DateTimeField(null=True, blank=True, editable=False)
+    merged_into = models.ForeignKey(
+        "self",
+        null=True,
+        on_delete=models.CASCADE,
+        related_name="+",
+        db_index=False,
+        editable=False,
+    )
+    deleted_at = models.DateTimeField(null=True, editable=False)
+
+    objects = People()
+    everyone: models.Manager["Contact"] = models.Manager()
 
     class Meta:
+        # What leads to a contact by its id finds it whatever became of it.
+        base_manager_name = "everyone"
         constraints = [
+            models.UniqueConstraint(
+                _CANONICAL_NUMBER,
+                condition=_IN_A_COUNTRY_OF_SPELLINGS & Q(merged_into=None),
+                name="crm_contact_spelling",
+                violation_error_message="There is a contact with this mobile number already.",
+            ),
             models.UniqueConstraint(
                 Lower("email"),
                 condition=Q(phone__isnull=True) & ~Q(email=""),
                 name="crm_contact_email_without_phone",
                 violation_error_message="There is a contact with this email address already.",
-            )
+            ),
         ]
-        indexes = [models.Index(Lower("email"), name="crm_contact_email", condition=~Q(email=""))]
+        indexes = [
+            models.Index(Lower("email"), name="crm_contact_email", condition=~Q(email="")),
+            models.Index(
+                fields=["merged_into"],
+                name="crm_contact_merged",
+                condition=Q(merged_into__isnull=False),
+            ),
+        ]
 
     def __str__(self) -> str:
         return self.name or self.phone or self.email or f"Contact {self.pk}"
+
+    @cached_property
+    def ids(self) -> list[int]:
+        """The ids under which this contact has a past: its own, and those of all contacts that
+        were merged into it."""
+        with connection.cursor() as cursor:
+            cursor.execute(
+                "WITH RECURSIVE merged (id) AS (SELECT CAST(%s AS bigint) UNION SELECT c.id"
+                " FROM crm_contact c JOIN merged ON c.merged_into_id = merged.id)"
+                " SELECT id FROM merged ORDER BY id",
+                [self.pk],
+            )
+            return [pk for (pk,) in cursor.fetchall()]
 
 
 class Tag(models.Model):
@@ -209,3 +282,69 @@ class AttributeValue(Caused):
             whole = self.number == self.number.to_integral_value()
             return int(self.number) if whole else float(self.number)
         return next((v for v in (self.text, self.date, self.datetime) if v is not None), "")
+
+
+class Note(Caused):
+    """What somebody, or a connector, wrote down about a contact."""
+
+    contact = models.ForeignKey(
+        Contact, on_delete=models.CASCADE, related_name="notes", db_index=False
+    )
+    text = models.TextField("note")
+    # Kept as text: it says who it was when the user is gone, or was none.
+    author = models.CharField(max_length=160, editable=False)
+    author_user = models.ForeignKey(
+        settings.AUTH_USER_MODEL,
+        null=True,
+        on_delete=models.SET_NULL,
+        related_name="+",
+        editable=False,
+    )
+    created_at = models.DateTimeField(default=clock.now, editable=False)
+
+    class Meta:
+        indexes = [models.Index(fields=["contact", "-id"], name="crm_note_contact")]
+
+    def __str__(self) -> str:
+        return self.text[:60]
+
+
+class Merge(models.Model):
+    """One contact merged into another, with all that it takes to undo it."""
+
+    survivor = models.ForeignKey(Contact, on_delete=models.CASCADE, related_name="merges")
+    loser = models.ForeignKey(Contact, on_delete=models.CASCADE, related_name="merged_by")
+    # What the survivor got: see merging.py.
+    moved = JsonText(default=dict, editable=False)
+    who = models.CharField(max_length=160)
+    created_at = models.DateTimeField(default=clock.now, editable=False)
+    undone_at = models.DateTimeField(null=True, editable=False)
+    undone_by = models.CharField(max_length=160, blank=True)
+
+    def __str__(self) -> str:
+        return f"Merge {self.pk}"
+
+    @property
+    def name(self) -> str:
+        """What the loser was known by."""
+        identity = self.moved["identity"]
+        return str(identity["name"] or identity["phone"] or identity["email"])
+
+
+@long_job
+class Erasure(Job):
+    """The rest of a deleted contact, erased slice by slice (erasing.py)."""
+
+    # The ids of the contact and of all that were merged into it; the job outlives their rows.
+    contacts = JsonText(default=list, editable=False)
+    with_history = models.BooleanField(default=False, editable=False)
+
+    def __str__(self) -> str:
+        return f"Erasure {self.pk}"
+
+    def slice(self) -> bool:
+        from apps.crm import erasing  # it stands on these models
+
+        erased = erasing.erase_slice(erasing.Leaving(self.contacts, self.with_history))
+        self.done += erased
+        return not erased

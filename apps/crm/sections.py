@@ -17,6 +17,8 @@ class Section:
     title: str
     columns: list[str]
     rows: list[list[Any]]
+    # What is said when there are none.
+    empty: str = "None yet."
 
 
 Maker = Callable[[HttpRequest, Contact, int], Section | None]

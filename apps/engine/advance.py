@@ -273,7 +273,7 @@ def map_contact(context: RunContext, story: Story, alone: bool) -> None:
             outcome: Ended = Skip("The event names neither a mobile number nor an email address.")
         else:
             with whole(story, savepoint=alone):
-                contact, created = crm.identify(identity, details)
+                contact, created = crm.identify(identity, details, **context.cause)
             context.set_contact(contact)
             outcome = Done("Contact created" if created else "Contact found", {"id": contact.pk})
     except InvalidContact as error:
@@ -286,7 +286,10 @@ def map_contact(context: RunContext, story: Story, alone: bool) -> None:
 
 
 def _goes_on(context: RunContext) -> str:
-    """With whom, when the field mapping found nobody: a routed run has its parent's contact."""
+    """With whom, when the field mapping found nobody: a routed run has its parent's contact, one of
+    a CRM change the contact that was changed."""
     if context.contact is None:
         return "The run goes on without a contact."
-    return "The run goes on with its parent's contact."
+    if context.run.cause == "run":
+        return "The run goes on with its parent's contact."
+    return "The run goes on with the contact of its event."

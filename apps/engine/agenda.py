@@ -2,12 +2,13 @@
 index. It is asked before each round, so that a lane with nothing to do costs nothing."""
 
 from dataclasses import dataclass
-from datetime import UTC, datetime
-from typing import Any
+from datetime import datetime
+from functools import cache
 
 from django.db import connection
 
-from apps.core import clock
+from apps.core import clock, jobs
+from apps.core.due import read_moment
 
 # By lane, when its next row wakes. A suspect is among the runs, too.
 _LANES = {
@@ -20,7 +21,6 @@ _LANES = {
     "delays": "SELECT min(wake_at) FROM engine_delay WHERE state = 'waiting'",
     "schedules": "SELECT min(next_at) FROM engine_schedule WHERE enabled",
 }
-_STATEMENT = f"SELECT {', '.join(f'({look})' for look in _LANES.values())}"
 
 
 @dataclass(frozen=True)
@@ -41,17 +41,17 @@ class Agenda:
 
 def look() -> Agenda:
     with connection.cursor() as cursor:
-        cursor.execute(_STATEMENT)
-        times = zip(_LANES, cursor.fetchone(), strict=True)
-    return Agenda({lane: _moment(at) for lane, at in times if at is not None})
+        cursor.execute(_statement())
+        times = zip([*_LANES, "jobs"], cursor.fetchone(), strict=True)
+    return Agenda({lane: read_moment(at) for lane, at in times if at is not None})
+
+
+@cache
+def _statement() -> str:
+    """Made when all kinds of jobs are known."""
+    return f"SELECT {', '.join(f'({each})' for each in [*_LANES.values(), jobs.earliest()])}"
 
 
 def earliest_due() -> datetime | None:
     """When the next row of any lane wakes."""
     return look().earliest
-
-
-def _moment(value: Any) -> datetime:
-    """A time as the database gives it: SQLite has texts or naive times, in UTC."""
-    at = value if isinstance(value, datetime) else datetime.fromisoformat(value)
-    return at if at.tzinfo else at.replace(tzinfo=UTC)

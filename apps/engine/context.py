@@ -11,6 +11,7 @@ from apps.connectors.models import Action, Shared
 from apps.core import clock, liquid
 from apps.crm import attributes
 from apps.crm.models import Contact
+from apps.datastore import counters
 from apps.engine.calls import Flight
 from apps.engine.models import Event, Run
 from apps.engine.plan import Plan
@@ -42,6 +43,13 @@ def contact_scope(contact: Contact | None) -> dict[str, Any]:
 
 def _local(value: datetime | None) -> str:
     return value.astimezone(timezone.get_default_timezone()).isoformat() if value else ""
+
+
+def readable(value: Any) -> Any:
+    """A kept value as texts and events have it: dates are ISO 8601."""
+    if isinstance(value, datetime):
+        return _local(value)
+    return value.isoformat() if isinstance(value, date) else value
 
 
 def event_scope(event: Event) -> dict[str, Any]:
@@ -82,16 +90,30 @@ class AttributeScope(Mapping[str, Any]):
         return self._book.of(self._contact.pk) if self._contact else {}
 
     def __getitem__(self, key: str) -> Any:
-        value = self._values()[key]
-        if isinstance(value, datetime):
-            return _local(value)
-        return value.isoformat() if isinstance(value, date) else value
+        return readable(self._values()[key])
 
     def __iter__(self) -> Iterator[str]:
         return iter(self._values())
 
     def __len__(self) -> int:
         return len(self._values())
+
+
+class CounterScope(Mapping[str, Any]):
+    """`counters` in texts: where each counter stands when it is asked for, which other runs of the
+    turn may have changed; those of contacts only with a contact."""
+
+    def __init__(self, contact: Contact | None) -> None:
+        self._contact = contact
+
+    def __getitem__(self, key: str) -> int:
+        return counters.values_by_key([key], self._contact)[key]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(counters.values_by_key(None, self._contact))
+
+    def __len__(self) -> int:
+        return len(counters.values_by_key(None, self._contact))
 
 
 class RunContext:
@@ -119,6 +141,7 @@ class RunContext:
             **run.values,
             "contact": contact_scope(contact),
             "attr": AttributeScope(self._book, contact),
+            "counters": CounterScope(contact),
             "connector": plan.connector,
         }
         self.begin(None)
@@ -212,6 +235,7 @@ class RunContext:
         if contact is not None:
             self._book.forget(contact.pk)
         self.scope["attr"] = AttributeScope(self._book, contact)
+        self.scope["counters"] = CounterScope(contact)
         self.run.contact_id = contact.pk if contact else None
         self.scope["contact"] = contact_scope(contact)
 

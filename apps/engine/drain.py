@@ -12,7 +12,7 @@ from django.db import connection
 
 from apps.core import clock
 from apps.core.due import is_postgresql
-from apps.engine import calls, delays, schedules
+from apps.engine import calls, delays, jobs, schedules
 from apps.engine.agenda import Agenda, look
 from apps.engine.bell import LOOKS_EVERY, SQLITE_LOOKS_EVERY, heard, listen
 from apps.engine.turn import take_turn
@@ -99,7 +99,8 @@ def round_of_lanes(due: Collection[str]) -> int:
     # Before the runs: a delay that has ended is too late to be cancelled by one of them.
     taken += delays.wake() if "delays" in due else 0
     taken += take_turn("runs" in due, "suspects" in due)
-    return taken + (delivery.turn() if "messages" in due else 0)
+    taken += delivery.turn() if "messages" in due else 0
+    return taken + (jobs.turn() if "jobs" in due else 0)
 
 
 def _wait_for_answers(agenda: Agenda, claiming: bool) -> bool:

@@ -17,6 +17,7 @@ from apps.core.cause import Caused
 from apps.core.due import Due
 from apps.core.fields import JsonText
 from apps.engine import bodies
+from apps.engine.crm_trigger import CrmTrigger as CrmTrigger
 
 # The `line` of a run whose contact is still to be found.
 UNKNOWN = 0
@@ -41,6 +42,7 @@ class Event(models.Model):
         WEBHOOK = "webhook", "Webhook"
         MANUAL = "manual", "Manual test"
         SCHEDULE = "schedule", "Schedule"
+        CRM = "crm", "CRM change"
 
     connector = loose_key(Connector, db_index=False)
     source = models.CharField(max_length=20, choices=Source, default=Source.WEBHOOK)
@@ -52,9 +54,19 @@ class Event(models.Model):
     body = models.TextField(blank=True)
     query = JsonText(default=dict)
     error = models.CharField(max_length=300, blank=True)
+    # What made the house make this event; nothing for one that came from outside.
+    cause = models.CharField(max_length=16, blank=True, default="", db_default="", editable=False)
+    cause_id = models.BigIntegerField(null=True, blank=True, editable=False)
 
     class Meta:
-        indexes = [models.Index(fields=["connector", "-id"], name="engine_event_connector")]
+        indexes = [
+            models.Index(fields=["connector", "-id"], name="engine_event_connector"),
+            models.Index(
+                fields=["cause_id", "connector"],
+                name="engine_event_cause",
+                condition=Q(cause_id__isnull=False),
+            ),
+        ]
 
     def __str__(self) -> str:
         return f"Event {self.pk}"
@@ -119,7 +131,7 @@ class Run(Caused, Due):
     values = JsonText(default=dict)
     # Whose runs this one keeps order with (order.py): UNKNOWN, the id of a contact, or nobody's.
     line = models.BigIntegerField(null=True)
-    # The connectors of the runs that led to this one by routing, the first one first.
+    # The connectors of the runs that led to this one (chains.py), the first one first.
     chain = JsonText(default=list, db_default=[])
     # A call of the action at `position` was committed and its outcome was not, yet.
     calling = models.BooleanField(default=False, db_default=False)

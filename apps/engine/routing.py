@@ -2,12 +2,11 @@
 
 from dataclasses import dataclass
 
-from django.conf import settings
-
 from apps.connectors.models import Connector
 from apps.core import clock
 from apps.crm.models import Contact
-from apps.engine.models import Attempt, Run
+from apps.engine import chains
+from apps.engine.models import Run
 from apps.engine.order import first_place
 
 
@@ -33,8 +32,8 @@ def route(parent_id: int, target: Connector, contact: Contact | None) -> Routed:
     if target.published_id is None:
         raise NotRoutable(f'The connector "{target}" has not been published yet.')
     parent = Run.objects.only("event_id", "connector_id", "chain").get(pk=parent_id)
-    chain = [*parent.chain, parent.connector_id]
-    stopped, now = _limit(chain, target.pk), clock.now()
+    chain = chains.after(parent)
+    stopped, now = chains.limit(chain, target.pk), clock.now()
     child = Run.objects.create(
         event_id=parent.event_id,
         connector_id=target.pk,
@@ -51,25 +50,5 @@ def route(parent_id: int, target: Connector, contact: Contact | None) -> Routed:
         cause_id=parent_id,
     )
     if stopped:
-        _tell(child, stopped)
+        chains.tell([child], stopped)
     return Routed(child.pk, stopped)
-
-
-def _limit(chain: list[int], target_id: int) -> str:
-    """Why a run of the target after `chain` must not go on; empty when it may."""
-    if chain.count(target_id) >= settings.MAX_ROTATIONS:
-        return f"Loop detected: stopped after {settings.MAX_ROTATIONS} rotations"
-    if len(chain) > settings.MAX_HOPS:
-        return f"Chain too long: stopped after {settings.MAX_HOPS} hops"
-    return ""
-
-
-def _tell(child: Run, why: str) -> None:
-    Attempt.objects.create(
-        run_id=child.pk,
-        kind="loop_guard",
-        label="Loop guard",
-        result=Attempt.Result.STOPPED,
-        note=why,
-        at=child.started_at,
-    )

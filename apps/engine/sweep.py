@@ -6,7 +6,7 @@ from typing import Any
 
 from django_q.models import Failure, Schedule
 
-from apps.core import clock
+from apps.core import clock, jobs
 from apps.core.due import Due, dead_owners
 from apps.engine import order
 from apps.engine.dialling import abandon_stale
@@ -16,12 +16,12 @@ from apps.messaging.models import Message
 
 logger = logging.getLogger(__name__)
 
-LANES: tuple[type[Due], ...] = (Run, Message)
 FAILURES_KEPT = timedelta(days=30)
 EVERY_MINUTE = {
     "sweep": "apps.engine.sweep.sweep",
     # By itself: it may have hundreds of thousands of rows to drop, and leases can't wait for that.
     "prune calls": "apps.engine.call_log.prune",
+    "prune files": "apps.core.transfer.files.prune",
 }
 
 
@@ -29,7 +29,7 @@ def sweep() -> dict[str, int]:
     """Release leases of the dead, settle lost sends, drop what has expired; returns the counts."""
     return {
         "released": release_leases_of_the_dead(),
-        "expired": sum(lane.expire() for lane in LANES),
+        "expired": sum(lane.expire() for lane in _lanes()),
         "missed": order.release_missed(),
         "settled": delivery.settle_unknown(),
         "abandoned": abandon_stale(),
@@ -38,10 +38,14 @@ def sweep() -> dict[str, int]:
     }
 
 
+def _lanes() -> list[type[Due]]:
+    return [Run, Message, *jobs.KINDS]
+
+
 def release_leases_of_the_dead() -> int:
     """Leases of this host's processes that are gone need not run out first."""
     released = 0
-    for lane in LANES:
+    for lane in _lanes():
         rows: Any = lane._default_manager
         leased = rows.filter(state__in=list(lane.ON_EXPIRY))
         dead = dead_owners(list(leased.values_list("lease_owner", flat=True).distinct()))

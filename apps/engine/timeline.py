@@ -5,13 +5,17 @@ from datetime import timedelta
 from itertools import groupby
 from typing import Any
 
+from django.urls import reverse
+
+from apps.connectors.models import Action
 from apps.connectors.registry import kinds
 from apps.core.readable import duration, pretty_json
-from apps.engine.models import Attempt, Delay, Run
+from apps.engine.models import Attempt, Call, Delay, Run
 from apps.messaging.models import Message
 
 ASLEEP = (Attempt.Result.WAITING, Attempt.Result.RETRYING)
 ROUTING = "route_to_connector"
+CALLING = "http_api"
 _OWN_ICONS = {
     "field_mapping": "person_search",
     "in_order": "format_list_numbered",
@@ -34,6 +38,8 @@ class Entry:
     delay: Delay | None = None
     # The run that a routing started.
     routed_to: int | None = None
+    # The pages with the requests that it made, as far as they are kept.
+    calls: list[str] = field(default_factory=list)
 
 
 @dataclass(frozen=True)
@@ -52,10 +58,11 @@ class Timeline:
 
 
 def timeline(run: Run) -> Timeline:
-    """The run's story; three queries, however long it is."""
+    """The run's story; three queries, five with calls, however long it is."""
     attempts = Attempt.objects.filter(run=run.pk).order_by("pk")
     entries = [_entry(attempt) for attempt in attempts]
     _add_delays(run, entries)
+    _add_calls(run, entries)
     others = _add_messages(run, entries)
     by_pass = groupby(entries, key=lambda entry: entry.attempt.passage)
     return Timeline([Pass(number, list(listed)) for number, listed in by_pass], others)
@@ -91,6 +98,25 @@ def _add_delays(run: Run, entries: list[Entry]) -> None:
         waiting = asleep.get(entry.attempt.action_uid)
         if entry.attempt.result in ASLEEP and waiting:
             entry.delay = waiting.pop(0)
+
+
+def _add_calls(run: Run, entries: list[Entry]) -> None:
+    """Give each entry the log pages of its requests; a deleted action has none."""
+    uids: set[Any] = {e.attempt.action_uid for e in entries if e.attempt.kind == CALLING}
+    if not uids:
+        return
+    there = Action.objects.filter(uid__in=uids, kind=CALLING, step__connector=run.connector_id)
+    pages: dict[Any, int] = dict(there.values_list("uid", "pk"))
+    made: dict[Any, list[Call]] = {}
+    logged = Call.objects.filter(run=run.pk, action_uid__in=pages)
+    for call in logged.only("action_uid", "passage", "at").order_by("at"):
+        made.setdefault((call.action_uid, call.passage), []).append(call)
+    for entry in entries:
+        attempt = entry.attempt
+        calls = made.get((attempt.action_uid, attempt.passage), [])
+        while calls and calls[0].at <= attempt.at:
+            log = [pages[attempt.action_uid], calls.pop(0).pk]
+            entry.calls.append(reverse("admin:actions_httpapi_log", args=log))
 
 
 def _add_messages(run: Run, entries: list[Entry]) -> list[Message]:

@@ -13,8 +13,8 @@ from django.db.models import F
 
 from apps.core import clock, rows
 from apps.core.due import LEASE, is_postgresql, owner
-from apps.crm.models import Contact
-from apps.engine import calls
+from apps.crm.services import living
+from apps.engine import calls, crm_changes
 from apps.engine.advance import Story, advance, end, is_transient
 from apps.engine.bell import ring
 from apps.engine.calls import Flight
@@ -188,7 +188,7 @@ def turn(runs: list[Run], landed: Landed | None = None, alone: bool = False) -> 
                 cursor.execute("SELECT pg_advisory_xact_lock(%s)", [SHARED_LOCK])
         mine = fence(runs)
         story = Story()
-        with connection.execute_wrapper(story.writes):
+        with connection.execute_wrapper(story.writes), crm_changes.one_look():
             reached = _advance_all(mine, plans, story, landed, alone)
         lost = {run.pk for run in runs} - {run.pk for run in mine}
         over = [pk for pk in (*lost, *(run.pk for run in reached)) if pk in landed]
@@ -235,9 +235,9 @@ def _advance_all(
     until = monotonic() + SECONDS
     events = {flight.event.pk: flight.event for flight in landed.values()}
     events |= rows.by_key(Event, {run.event_id for run in runs} - events.keys())
-    contacts = rows.by_key(Contact, {run.contact_id for run in runs if run.contact_id})
+    contacts = living({run.contact_id for run in runs if run.contact_id})
     refs: dict[Any, Any] = {}
-    book = AttributeBook(contacts)
+    book = AttributeBook(contact.pk for contact in contacts.values())
     reached = []
     story.lines.look(runs)
     for run in runs:
@@ -249,6 +249,8 @@ def _advance_all(
             end(run, Run.State.FAILED, "The event of this run was deleted.")
         elif run.pk in landed or not story.lines.holds(run):
             contact = contacts.get(run.contact_id) if run.contact_id else None
+            if contact is not None:
+                run.contact_id = contact.pk  # another one, when it was merged
             context = RunContext(run, event, plan, contact, refs, book)
             advance(context, story, alone, landed.get(run.pk))
         story.lines.leave(run)

@@ -19,8 +19,12 @@ from apps.core import phone
 from apps.core.pages import LargeTableAdmin, RefusesUsed, badge, cause_link, clipped, link, related
 from apps.crm.models import Contact
 from apps.crm.sections import Section, contact_section
+from apps.messaging import list_pages
+from apps.messaging.addresses import spelled
 from apps.messaging.models import Application, Channel, Message
 from apps.messaging.settling import settle_by_hand
+
+__all__ = ["list_pages"]
 
 STATE_COLOURS = {
     "queued": "info",
@@ -57,7 +61,8 @@ class MessageAdmin(LargeTableAdmin):
 
     def get_search_results(self, request: HttpRequest, queryset: Any, search_term: str) -> Any:
         if search_term:
-            queryset = queryset.filter(address=phone.normalise(search_term) or search_term.strip())
+            address = phone.normalise(search_term) or search_term.strip()
+            queryset = queryset.filter(address__in={address, *spelled([address])})
         return queryset, False
 
     @display(description="Message")
@@ -84,6 +89,8 @@ class MessageAdmin(LargeTableAdmin):
 
     def page_context(self, request: HttpRequest, row: Message) -> dict[str, Any]:
         contact = related(row, "contact") if row.contact_id else None
+        if contact is not None and contact.deleted_at:
+            contact = None
         return {
             "title": f"Message {row.pk}",
             "channel": related(row, "channel"),
@@ -179,7 +186,9 @@ def latest_messages(request: HttpRequest, contact: Contact, limit: int) -> Secti
     """On a contact's page."""
     if not request.user.has_perm("messaging.view_message"):
         return None
-    found = Message.objects.filter(contact=contact).order_by("-pk").prefetch_related("channel")
+    found = (
+        Message.objects.filter(contact__in=contact.ids).order_by("-pk").prefetch_related("channel")
+    )
     rows = [
         [
             link("admin:messaging_message_change", message.pk, f"Message {message.pk}"),

@@ -5,8 +5,9 @@ from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from typing import Any
 
-from django.db.models import QuerySet, Value
+from django.db.models import Q, QuerySet, Value
 
+from apps.messaging.addresses import canonical, spelled
 from apps.messaging.models import BlacklistEntry, OptOut
 
 
@@ -36,23 +37,26 @@ def worst(codes: Collection[str]) -> str:
     return max(codes, key=_SEVERITY.index)
 
 
-def judge(targets: Iterable[tuple[int, str]]) -> dict[tuple[int, str], Verdict]:
-    """The verdict for each (channel id, normalised address) of automated messages."""
-    wanted = set(targets)
-    channels = {channel for channel, _ in wanted}
-    addresses = {address for _, address in wanted}
+def judge(
+    targets: Iterable[tuple[int, str]], lists: Collection[int] = ()
+) -> dict[tuple[int, str], Verdict]:
+    """The verdict for each (channel id, normalised address) of automated messages. `lists` are
+    the ids of the custom opt-out lists that the sender names; the system's always counts."""
+    wanted = {(channel, address): (channel, canonical(address)) for channel, address in targets}
     if not wanted:
         return {}
-    listed = {"channel__in": channels, "address__in": addresses}
-    optouts = OptOut.objects.filter(**listed, list__is_system=True)
+    listed = {
+        "channel__in": {channel for channel, _ in wanted},
+        "address__in": spelled(address for _, address in wanted),
+    }
+    optouts = OptOut.objects.filter(Q(list__is_system=True) | Q(list__in=lists), **listed)
     blacklist = BlacklistEntry.objects.filter(**listed)
-    verdicts = dict.fromkeys(wanted, SEND)
+    refused: dict[tuple[int, str], Verdict] = {}
     # One query; in order of precedence, so that the blacklist overwrites what an opt-out says.
     found = _marked(optouts, 0).union(_marked(blacklist, 1)).order_by("black")
     for black, channel, address in found:
-        if (channel, address) in wanted:
-            verdicts[channel, address] = BLOCKED_BLACKLIST if black else BLOCKED_OPTOUT
-    return verdicts
+        refused[channel, canonical(address)] = BLOCKED_BLACKLIST if black else BLOCKED_OPTOUT
+    return {target: refused.get(meant, SEND) for target, meant in wanted.items()}
 
 
 def _marked(entries: QuerySet[Any], black: int) -> QuerySet[Any]:

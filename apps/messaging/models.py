@@ -131,8 +131,14 @@ class OptOutList(models.Model):
     is_system = models.BooleanField(default=False, editable=False)
 
     class Meta:
+        verbose_name = "opt-out list"
+        ordering = ["-is_system", "name"]
         constraints = [
-            models.UniqueConstraint(Lower("name"), name="messaging_optout_list_name"),
+            models.UniqueConstraint(
+                Lower("name"),
+                name="messaging_optout_list_name",
+                violation_error_message="There is a list with this name already.",
+            ),
             models.UniqueConstraint(
                 "is_system",
                 condition=Q(is_system=True),
@@ -158,10 +164,15 @@ class OptOut(Caused):
     created_at = models.DateTimeField(default=clock.now, editable=False)
 
     class Meta:
+        verbose_name = "opt-out"
         constraints = [
             models.UniqueConstraint(
                 fields=["channel", "address", "list"], name="messaging_optout_entry"
             )
+        ]
+        indexes = [
+            models.Index(fields=["address"], name="messaging_optout_address"),
+            models.Index(fields=["list", "-id"], name="messaging_optout_newest"),
         ]
 
     def __str__(self) -> str:
@@ -173,13 +184,16 @@ class BlacklistEntry(Caused):
 
     channel = models.ForeignKey(Channel, on_delete=models.CASCADE, related_name="+")
     address = models.CharField(max_length=254)
+    # How many messages from it came in and were dropped.
+    dropped = models.PositiveIntegerField(default=0, db_default=0, editable=False)
     created_at = models.DateTimeField(default=clock.now, editable=False)
 
     class Meta:
-        verbose_name_plural = "blacklist entries"
+        verbose_name_plural = "blacklist"
         constraints = [
             models.UniqueConstraint(fields=["channel", "address"], name="messaging_blacklist_entry")
         ]
+        indexes = [models.Index(fields=["address"], name="messaging_blacklist_address")]
 
     def __str__(self) -> str:
         return self.address

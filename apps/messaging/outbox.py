@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from apps.core import clock, phone
 from apps.crm.models import Contact
 from apps.messaging import gate
+from apps.messaging.addresses import canonical
 from apps.messaging.models import Channel, Message
 
 
@@ -36,16 +37,18 @@ def queue(
     too, in state *refused*, so that nobody has to wonder; an unreadable number gets none.
     `again`: an earlier try with this key failed; what it left refused is judged anew.
     """
-    # What was typed, by the address that it means; unreadable ones by themselves.
-    typed: dict[str, str] = {}
+    # The address as it is spelled here and what was typed, by the address that is meant;
+    # unreadable ones by themselves.
+    meant: dict[str, tuple[str, str]] = {}
     for to in recipients:
-        typed.setdefault(phone.normalise(to) or f"?{to.strip()}", to)
-    addresses = [address for address in typed if not address.startswith("?")]
-    verdicts = gate.judge((channel.pk, address) for address in addresses)
+        address = phone.normalise(to) or ""
+        meant.setdefault(canonical(address) or f"?{to.strip()}", (address, to))
+    verdicts = gate.judge((channel.pk, address) for address, _ in meant.values() if address)
+    own = canonical(contact.phone) if contact and contact.phone else None
     now = clock.now()
     rows, results = [], []
-    for address, to in typed.items():
-        if address.startswith("?"):
+    for stands_for, (address, to) in meant.items():
+        if not address:
             results.append(_result(to, "", gate.INVALID_NUMBER))
             continue
         verdict = verdicts[channel.pk, address]
@@ -54,7 +57,7 @@ def queue(
             Message(
                 key=f"{key}:{address}",
                 channel=channel,
-                contact=contact if contact and contact.phone == address else None,
+                contact=contact if stands_for == own else None,
                 address=address,
                 text=text,
                 state=Message.State.REFUSED if verdict.refused else Message.State.QUEUED,

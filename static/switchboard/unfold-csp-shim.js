@@ -57,14 +57,23 @@ function withoutWatch(code) {
   return tab ? `activeTab = ${tab[1].trim()}` : "";
 }
 
+/* select2 tells jQuery alone what was chosen; x-model, which would put the old value back, listens
+   to the browser's own event. */
+function passOn(select) {
+  window.django?.jQuery?.(select).on("change", (event) => {
+    if (!event.originalEvent) select.dispatchEvent(new Event("change", { bubbles: true }));
+  });
+}
+
 function rewrite(element) {
   for (const attribute of [...element.attributes]) {
     const code = attribute.value.trim();
     if (code in REPLACED) {
       element.setAttribute(attribute.name, REPLACED[code]);
     } else if (attribute.name === "x-init" && code.startsWith("const $")) {
-      // Feeds select2's value into conditional fields; x-model does it for plain selects.
+      // Feeds select2's value into conditional fields.
       element.removeAttribute("x-init");
+      passOn(element);
     }
   }
 }

@@ -33,7 +33,8 @@ def die_if_armed(faults: Path) -> None:
 
 def arm(point: str, faults: Path) -> None:
     """Wrap the function behind `point` so that it ends in a kill."""
-    from apps.engine import claims, delays, drain, turn
+    from apps.crm.transfer import people
+    from apps.engine import claims, delays, drain, jobs, turn
     from apps.messaging import delivery
     from apps.messaging.gateways.sandbox import SandboxGateway
 
@@ -68,6 +69,10 @@ def arm(point: str, faults: Path) -> None:
         delivery.mark_sending = after(delivery.mark_sending)
     elif point == "after the gateway accepted":
         SandboxGateway.send = after(SandboxGateway.send, every=3)  # type: ignore[method-assign]
+    elif point == "inside a slice":
+        people.People.write = after(people.People.write)  # type: ignore[method-assign]
+    elif point == "after a slice":
+        jobs._slices = after(jobs._slices)
     elif point != "nowhere":
         raise ValueError(point)
 
@@ -81,6 +86,8 @@ POINTS = [
     "after sending is committed",
     "after the gateway accepted",
 ]
+# Of long jobs.
+SLICE_POINTS = ["inside a slice", "after a slice"]
 
 
 def work_alone() -> None:

@@ -114,11 +114,16 @@ def _move_elsewhere(connector):
     """Another installation: the connector is not there, and all that it names has another id."""
     Installation.objects.update(uid=uuid4())
     connector.delete()
-    for model in FACTORIES:
+    moved = [(model, list(model.objects.values())) for model in FACTORIES]
+    for model, _ in reversed(moved):
         for row in model.objects.all():
-            values = {f.attname: getattr(row, f.attname) for f in row._meta.concrete_fields}
-            row.delete()
-            model(**{**values, "id": values["id"] + 100_000}).save(force_insert=True)
+            model.objects.filter(pk=row.pk).delete()  # the system's opt-out list, too
+    for model, rows in moved:
+        parents = {f.attname for f in model._meta.concrete_fields if f.related_model in FACTORIES}
+        for values in rows:
+            there = [name for name in ("id", *parents) if values[name] is not None]
+            shifted = {name: values[name] + 100_000 for name in there}
+            model(**values | shifted).save(force_insert=True)
 
 
 @given(st.data())

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from apps.core.phone import normalise
+from apps.core.phone import canonical, normalise, spellings
 
 GERMAN = "+4915112345678"
 AMERICAN = "+14155552671"
@@ -91,3 +91,46 @@ def test_without_a_country_code_the_country_of_the_settings_counts(
 def test_reading_a_number_again_changes_nothing(text):
     number = normalise(text)
     assert number is None or (number.startswith("+") and normalise(number) == number)
+
+
+# --- Numbers with two spellings ------------------------------------------------------------------
+
+TWO_SPELLINGS = [
+    ("+5511987654321", "+551187654321"),
+    ("+5567996543210", "+556796543210"),
+    ("+525512345678", "+5215512345678"),
+    ("+5491123456789", "+541123456789"),
+    ("+5493515123456", "+543515123456"),
+]
+
+
+@pytest.mark.parametrize(("canonical_one", "other"), TWO_SPELLINGS)
+def test_both_spellings_are_read_as_they_are_written_and_mean_each_other(canonical_one, other):
+    for number in (canonical_one, other):
+        assert normalise(number.removeprefix("+")) == number
+        assert spellings(number) == (canonical_one, other)
+        assert canonical(number) == canonical_one
+
+
+@pytest.mark.parametrize(
+    "written", ["+54 11 15 2345-6789", "+54 9 11 15 2345-6789", "+54 011 15 2345 6789"]
+)
+def test_the_argentine_15_is_the_9_of_other_countries(written):
+    assert normalise(written) == "+5491123456789"
+
+
+@pytest.mark.parametrize("number", [GERMAN, AMERICAN, "+551133334444", "ana@example.org", ""])
+def test_other_numbers_have_one_spelling(number):
+    assert spellings(number) == (number,)
+
+
+@pytest.mark.parametrize("written", ["+5219999999999999", "+552187", "+549112345678", "+52199"])
+def test_a_number_that_neither_spelling_is_good_for_is_refused(written):
+    assert normalise(written) is None
+
+
+@given(st.from_regex(r"\+5[245][0-9]{10,12}", fullmatch=True))
+def test_all_spellings_of_a_number_have_the_same_spellings(number):
+    found = spellings(number)
+    assert number in found
+    assert all(spellings(each) == found for each in found)

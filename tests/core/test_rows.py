@@ -60,3 +60,31 @@ def test_a_second_upsert_replaces_every_value():
 def test_a_moment_comes_back_aware():
     link = ContactTag.objects.create(contact=ContactFactory(), tag=TagFactory(), created_at=AT)
     assert rows.select(ContactTag, "id = %s", [link.pk])[0].created_at == AT
+
+
+def test_many_new_rows_come_back_without_those_whose_place_is_taken(monkeypatch):
+    monkeypatch.setattr(rows, "_MOST_VALUES", 20)  # several statements
+    ContactFactory(phone="+4915100000003", name="Here")
+    given = [Contact(phone=f"+491510000000{n}", name=f"N{n}") for n in range(8)]
+    stored = rows.insert_new(given)
+    assert {c.phone: c.name for c in stored} == {c.phone: c.name for c in given if c.name != "N3"}
+    assert all(Contact.objects.get(pk=c.pk) == c for c in stored)
+    assert Contact.objects.get(phone="+4915100000003").name == "Here"
+    assert rows.insert_new([]) == []
+
+
+def test_missing_rows_are_added():
+    contact, tags = ContactFactory(), [TagFactory() for _ in range(3)]
+    for some in (tags[:2], tags):
+        rows.insert_missing([ContactTag(contact=contact, tag=tag) for tag in some])
+    assert contact.tag_links.count() == 3
+    rows.insert_missing([])
+
+
+def test_many_values_are_added_or_replaced():
+    contact, attributes = ContactFactory(), [AttributeFactory() for _ in range(2)]
+    for text, some in (("old", attributes[:1]), ("new", attributes)):
+        values = [AttributeValue(contact=contact, attribute=a, text=text) for a in some]
+        rows.upsert_many(values, ["contact_id", "attribute_id"])
+    assert [value.text for value in contact.attribute_values.all()] == ["new", "new"]
+    rows.upsert_many([], ["contact_id"])

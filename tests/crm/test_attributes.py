@@ -9,7 +9,7 @@ from django.urls import reverse
 from apps.crm import attributes
 from apps.crm.attributes import BadValue
 from apps.crm.models import Attribute, AttributeValue, Contact
-from tests.factories import AttributeFactory, ContactFactory, TagFactory
+from tests.factories import AttributeFactory, ContactFactory
 
 pytestmark = pytest.mark.django_db
 
@@ -98,7 +98,7 @@ def test_a_bad_value_is_refused_with_a_sentence_and_the_old_one_stays(type, raw,
 def test_a_contact_has_one_value_of_an_attribute(django_assert_num_queries):
     contact, plan = ContactFactory(), made()
     attributes.set_attribute(contact, plan, "Silver", "run", 1)
-    with django_assert_num_queries(1):
+    with django_assert_num_queries(2):  # the other one asks whether anybody wants to hear of it
         attributes.set_attribute(contact, plan, "Gold", "run", 2)
     assert kept() == {"text": "Gold"}
     assert AttributeValue.objects.get().cause_id == 2
@@ -225,17 +225,6 @@ def test_choices_are_edited_as_rows(admin_client):
     assert made.options == ["Gold"]
     page = admin_client.get(reverse("admin:crm_attribute_change", args=[made.pk])).text
     assert "Add choice" in page
-
-
-def test_the_page_of_a_contact_shows_its_values(admin_client):
-    contact = ContactFactory()
-    TagFactory()
-    page = reverse("admin:crm_contact_change", args=[contact.pk])
-    assert '<h2 class="sb-title">Attributes</h2>' not in admin_client.get(page).text
-    attributes.set_attribute(contact, made_number(), "41.5", "run", 7)
-    shown = admin_client.get(page).text
-    assert '<h2 class="sb-title">Attributes</h2>' in shown
-    assert "<td>41.5</td>" in shown and "Run 7" in shown
 
 
 def test_deleting_an_attribute_says_what_goes_with_it(admin_client):

@@ -11,6 +11,10 @@ from django.conf import settings
 from django.test import Client
 from playwright.sync_api import Browser, BrowserContext, Page, expect, sync_playwright
 
+from apps.actions.kinds.stop import StopRun
+from apps.connectors.models import Step
+from tests.factories import StepFactory
+
 # A busy machine may take its time; a page that is right is never waited for.
 expect.set_options(timeout=20_000)
 
@@ -107,3 +111,12 @@ def owner_page(page: Page, context: BrowserContext, admin_user: Any, live_server
         [{"name": settings.SESSION_COOKIE_NAME, "value": cookie.value, "url": live_server.url}]
     )
     return page
+
+
+@pytest.fixture
+def three(db: None) -> Step:
+    """A step with three actions."""
+    step = StepFactory(name="Say thanks", connector__name="Shop")
+    for place, label in enumerate(["One", "Two", "Three"]):
+        StopRun.objects.create(step=step, position=place, label=label)
+    return step

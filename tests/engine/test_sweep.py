@@ -116,5 +116,6 @@ def test_the_schedules_are_made_once():
     assert set(Schedule.objects.values_list("func", flat=True)) == {
         "apps.engine.sweep.sweep",
         "apps.engine.call_log.prune",
+        "apps.core.transfer.files.prune",
     }
-    assert Schedule.objects.count() == 2
+    assert Schedule.objects.count() == 3

@@ -1,13 +1,23 @@
 """Factories for what tests need."""
 
 import factory
+from django.contrib.auth.models import User
 from factory.django import DjangoModelFactory
 
 from apps.connectors.models import Connector, Step
 from apps.connectors.publish import publish
 from apps.core.models import Credential
 from apps.crm.models import Attribute, Category, Contact, Tag
-from apps.messaging.models import Channel
+from apps.datastore.models import Column, Counter, Table
+from apps.messaging.models import Channel, OptOutList
+
+
+class UserFactory(DjangoModelFactory):
+    class Meta:
+        model = User
+
+    username = factory.Sequence(lambda n: f"user{n}")
+    email = factory.LazyAttribute(lambda made: f"{made.username}@example.org")
 
 
 class CredentialFactory(DjangoModelFactory):
@@ -77,6 +87,38 @@ class ChannelFactory(DjangoModelFactory):
         model = Channel
 
     name = factory.Sequence(lambda n: f"Channel {n}")
+
+
+class OptOutListFactory(DjangoModelFactory):
+    class Meta:
+        model = OptOutList
+
+    name = factory.Sequence(lambda n: f"Opt-out list {n}")
+
+
+class CounterFactory(DjangoModelFactory):
+    class Meta:
+        model = Counter
+
+    name = factory.Sequence(lambda n: f"Counter {n}")
+
+
+class TableFactory(DjangoModelFactory):
+    class Meta:
+        model = Table
+
+    name = factory.Sequence(lambda n: f"Table {n}")
+    key = factory.LazyAttribute(lambda made: made.name.lower().replace(" ", "_"))
+
+
+class ColumnFactory(DjangoModelFactory):
+    """By default a column of the table that is there."""
+
+    class Meta:
+        model = Column
+
+    table = factory.LazyFunction(lambda: Table.objects.first() or TableFactory())
+    name = factory.Sequence(lambda n: f"Column {n}")
 
 
 def published(*steps, mapping=None, **connector):

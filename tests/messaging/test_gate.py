@@ -38,6 +38,22 @@ def test_a_list_of_ones_own_does_not_stop_automation(everything):
     assert gate.judge([(channel.pk, ANA)]) == {(channel.pk, ANA): SEND}
 
 
+def test_a_list_of_ones_own_stops_what_names_it(everything, django_assert_num_queries):
+    channel = ChannelFactory()
+    newsletter = OptOutList.objects.create(name="Newsletter")
+    offers = OptOutList.objects.create(name="Offers")
+    OptOut.objects.create(list=newsletter, channel=channel, address=ANA)
+    OptOut.objects.create(list=everything, channel=channel, address=BEN)
+    targets = [(channel.pk, ANA), (channel.pk, BEN)]
+    with django_assert_num_queries(1):
+        named = gate.judge(targets, lists=[newsletter.pk, offers.pk])
+    assert list(named.values()) == [BLOCKED_OPTOUT, BLOCKED_OPTOUT]
+    assert gate.judge(targets, lists=[offers.pk]) == {
+        targets[0]: SEND,
+        targets[1]: BLOCKED_OPTOUT,
+    }
+
+
 @pytest.mark.parametrize("count", [0, 1, 300])
 def test_any_number_of_addresses_takes_one_query(django_assert_num_queries, count):
     channel = ChannelFactory()

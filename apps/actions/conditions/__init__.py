@@ -3,6 +3,7 @@
 A condition has a type, an operator of that type and two values; verdicts combine by *all* or *any*.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -46,15 +47,25 @@ def find_operator(name: str) -> Operator | None:
     return OPERATORS.get(sort, {}).get(operator)
 
 
+def comparing(operator: Operator, right: Any, delimiter: str = "") -> Callable[[Any], Verdict]:
+    """`compare` for many left values: the right one is read once."""
+    wrong = right_error(operator, right, delimiter)
+    second = operator.read_right(right, delimiter) if operator.read_right and not wrong else None
+
+    def verdict(left: Any) -> Verdict:
+        try:
+            first = operator.read_left(left)
+            return Verdict(False, wrong) if wrong else Verdict(operator.holds(first, second))
+        except Uncomparable as error:
+            return Verdict(False, str(error))
+
+    return verdict
+
+
 def compare(operator: Operator, left: Any, right: Any, delimiter: str = "") -> Verdict:
     """Compare two values. A value that is not of the type makes any operator false, the negative
     ones too, with a warning."""
-    try:
-        first = operator.read_left(left)
-        second = operator.read_right(right, delimiter) if operator.read_right else None
-        return Verdict(operator.holds(first, second))
-    except Uncomparable as error:
-        return Verdict(False, str(error))
+    return comparing(operator, right, delimiter)(left)
 
 
 def right_error(operator: Operator, right: Any, delimiter: str = "") -> str:

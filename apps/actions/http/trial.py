@@ -15,7 +15,7 @@ from apps.core.due import is_postgresql
 from apps.core.http import blocking
 from apps.core.http.messages import Failure, Kind, Response
 from apps.core.http.redaction import without
-from apps.crm.models import Contact
+from apps.crm.services import living
 from apps.engine import calls
 from apps.engine.context import RunContext, Vanished
 from apps.engine.dialling import OVER_LIMIT
@@ -67,7 +67,7 @@ def _context(connector: Connector, event: Event | None, values: dict[str, Any]) 
     """As the event's own run saw it, where there was one."""
     now = clock.now()
     past = Run.objects.filter(event=event.pk).order_by("-pk").first() if event else None
-    contact = Contact.objects.filter(pk=past.contact_id).first() if past else None
+    contact = living([past.contact_id]).get(past.contact_id) if past and past.contact_id else None
     merged = dict(past.values) if past else {}
     for family, given in values.items():
         merged[family] = {**given, **merged.get(family, {})}

@@ -28,7 +28,7 @@ class ClearAttribute(Action, ContactField):
             return Failed("Choose an attribute and publish.")
         name = self.get_field_display() if isinstance(chosen, str) else chosen
         try:
-            cleared = clear_value(run.contact, chosen)
+            cleared = clear_value(run.contact, chosen, run)
         except BadValue as error:
             return Failed(str(error))
         return Done(f"{name} {'was cleared' if cleared else 'was empty'}", contact=run.contact)

@@ -14,6 +14,7 @@ from apps.actions.conditions import (
     find_operator,
     right_error,
 )
+from apps.actions.conditions import counters as on_counters
 from apps.actions.conditions.memberships import (
     MEMBERSHIPS,
     Target,
@@ -28,8 +29,9 @@ from apps.connectors.models import Action, Performing
 from apps.connectors.outcomes import Done, Outcome, Skip
 from apps.connectors.registry import register
 from apps.core import liquid
-from apps.core.fields import Column, RowsField
+from apps.core.fields import Column, RowsField, TemplateField
 from apps.crm.models import Category, Tag
+from apps.datastore.models import Counter
 from apps.messaging.models import Channel
 
 _MATCHES = [("all", "Match All Conditions"), ("any", "Match Any Condition")]
@@ -61,11 +63,12 @@ def check_conditions(rows: list[dict[str, str]]) -> None:
 
 
 def _row_error(row: dict[str, str]) -> str:
+    return liquid.path_error(row.get("left", "")) or _comparison_error(row)
+
+
+def _comparison_error(row: dict[str, str]) -> str:
     operator = find_operator(row.get("operator", ""))
     right = row.get("right", "")
-    error = liquid.path_error(row.get("left", ""))
-    if error:
-        return error
     if operator is None:
         return "choose an operator from the list."
     if operator.read_right is None:
@@ -91,7 +94,7 @@ class Filter(Action):
     has_on_error = False
     guards_step = True
     editor = ["match", "conditions", "group_match"]
-    row_sets = ["memberships"]
+    row_sets = ["memberships", "counters"]
 
     match = models.CharField(max_length=3, choices=_MATCHES, default="all")
     conditions = RowsField(
@@ -112,26 +115,33 @@ class Filter(Action):
 
     def summary(self) -> str:
         texts = [_spell(row) for row in self.conditions]
-        texts += [str(row) for row in self._draft_memberships()]
+        texts += [str(row) for row in (*self._draft_memberships(), *self._draft_counters())]
         return (" or " if self.match == "any" else " and ").join(texts) or "No conditions: passes"
 
     def problems(self) -> list[str]:
         errors = [(number, _row_error(row)) for number, row in enumerate(self.conditions, 1)]
         lacking = [row for row in self._draft_memberships() if row.lacks_target()]
+        compared = [(row, _comparison_error(row.as_condition())) for row in self._draft_counters()]
         return [
             *(f"Condition {number}: {error}" for number, error in errors if error),
             *(f"{row}: choose a {concerns(row.what)}." for row in lacking),
+            *(f"{row}: {error}" for row, error in compared if error),
         ]
 
     def _draft_memberships(self) -> "list[FilterMembership]":
         return list(self.memberships.all()) if self.pk else []
 
+    def _draft_counters(self) -> "list[FilterCounter]":
+        return list(self.counters.all()) if self.pk else []
+
     def perform(self, run: Performing) -> Outcome:
-        memberships = run.rows(self, "memberships")
+        memberships, counters = run.rows(self, "memberships"), run.rows(self, "counters")
         checked = [_check(row, run) for row in self.conditions]
         checked += [_check_membership(row, run) for row in memberships]
+        checked += [_check_counter(row, run) for row in counters]
         run.went_in("conditions", checked)
-        groups = [row.get("group", "") for row in (*self.conditions, *_configs(memberships))]
+        rows = (*self.conditions, *_configs(memberships), *_configs(counters))
+        groups = [row.get("group", "") for row in rows]
         warnings = "; ".join(
             dict.fromkeys(seen["warning"] for seen in checked if "warning" in seen)
         )
@@ -195,13 +205,51 @@ class FilterMembership(models.Model):
         return needs_target(self.what) and self._target() is None
 
 
+class FilterCounter(models.Model):
+    """A condition on where a counter stands; asking never changes it."""
+
+    action = models.ForeignKey(Filter, on_delete=models.CASCADE, related_name="counters")
+    counter = models.ForeignKey(
+        Counter,
+        on_delete=models.RESTRICT,
+        related_name="+",
+        help_text="One that counts for each contact is asked for the contact of the run.",
+    )
+    operator = models.CharField(max_length=30, choices=on_counters.OPERATORS)
+    right = TemplateField("value", blank=True)
+    group = models.CharField(max_length=60, blank=True)
+
+    class Meta:
+        verbose_name = "condition on a counter"
+        verbose_name_plural = "conditions on counters"
+
+    def __str__(self) -> str:
+        return _spell(self.as_condition())
+
+    def as_condition(self) -> dict[str, str]:
+        """As a condition on a value has it."""
+        name = str(self.counter) if self.counter_id else ""
+        return {"left": name, "operator": self.operator, "right": self.right}
+
+    def clean(self) -> None:
+        error = _comparison_error(self.as_condition())
+        if error and self.operator:
+            raise ValidationError({"right": error[0].upper() + error[1:]})
+
+
 def _check(row: dict[str, str], run: Performing) -> dict[str, Any]:
     """One condition with the values compared and its verdict, for the timeline."""
-    left, right = run.value(row["left"]), row.get("right", "")
-    if liquid.has_attributes(right):
-        right = run.value(right)
-    verdict = _judge(row, left, right)
-    seen = {"condition": _spell(row), "left": left, "right": right, "passed": verdict.passed}
+    left, right = run.value(row["left"]), _right(row, run)
+    return _told(_spell(row), left, right, _judge(row, left, right))
+
+
+def _right(row: dict[str, str], run: Performing) -> Any:
+    right = row.get("right", "")
+    return run.value(right) if liquid.has_attributes(right) else right
+
+
+def _told(condition: str, left: Any, right: Any, verdict: Verdict) -> dict[str, Any]:
+    seen = {"condition": condition, "left": left, "right": right, "passed": verdict.passed}
     return {**seen, "warning": verdict.warning} if verdict.warning else seen
 
 
@@ -227,7 +275,16 @@ def _check_membership(row: FrozenRow, run: Performing) -> dict[str, Any]:
     """One condition on the contact with what was looked at and its verdict, for the timeline."""
     what = row.config["what"]
     target = run.ref(row, concerns(what)) if concerns(what) else None
-    seen, shown = judge(what, run.contact, target), spell(what, target)
-    verdict = seen.verdict
-    told = {"condition": shown, "left": seen.left, "right": seen.right, "passed": verdict.passed}
-    return {**told, "warning": verdict.warning} if verdict.warning else told
+    seen = judge(what, run.contact, target)
+    return _told(spell(what, target), seen.left, seen.right, seen.verdict)
+
+
+def _check_counter(row: FrozenRow, run: Performing) -> dict[str, Any]:
+    """One condition on a counter with where it stands and its verdict, for the timeline."""
+    counter: Counter = run.ref(row, "counter")
+    condition, right = {**row.config, "left": counter.name}, _right(row.config, run)
+    value = on_counters.value_for(counter, run.contact)
+    verdict = (
+        Verdict(False, "No contact mapped") if value is None else _judge(condition, value, right)
+    )
+    return _told(_spell(condition), value, right, verdict)

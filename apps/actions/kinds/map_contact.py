@@ -40,6 +40,6 @@ class MapContact(Action):
             return Failed(str(error), contact=None)
         if identity is None:
             return Failed("The event has neither mobile number nor email address.", contact=None)
-        contact, created = identify(identity, {"name": name})
+        contact, created = identify(identity, {"name": name}, **run.cause)
         note = "Contact created" if created else "Contact found"
         return Done(note, {"id": contact.pk, "created": created}, contact=contact)

@@ -41,7 +41,7 @@ class RemoveTag(Action):
         names = ", ".join({tag.pk: tag.name for tag in tags}.values())
         if run.contact is None or not tags:
             return Done("No tag to remove")
-        removed = services.remove_tags(run.contact, tags)
+        removed = services.remove_tags(run.contact, tags, **run.cause)
         return Done(f"Removed {names}" if removed else f"The contact did not have {names}")
 
 

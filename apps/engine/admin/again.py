@@ -13,7 +13,7 @@ from django.urls import URLPattern, path, reverse
 from unfold.decorators import action
 
 from apps.core.pages import LargeTableAdmin
-from apps.crm.models import Contact
+from apps.crm.services import living
 from apps.engine import again
 from apps.engine.admin.columns import connector_name
 from apps.engine.again import Place, Repeat
@@ -179,7 +179,8 @@ def _about(run: Run, place: Place) -> str:
     """Whom the run is about when it goes on there."""
     if place.position == again.BEGINNING:
         return ", and looks its contact up again"
-    contact = Contact.objects.filter(pk=again.contact_at(run, place.position) or 0).first()
+    known = again.contact_at(run, place.position)
+    contact = living([known]).get(known) if known else None
     if contact is None:
         return ", without a contact"
     reached = contact.phone or contact.email

@@ -25,6 +25,6 @@ def contact_link(row: Any) -> SafeString | str:
     if row.contact_id is None:
         return "–"
     contact = related(row, "contact")
-    if contact is None:
+    if contact is None or contact.deleted_at:
         return f"Contact {row.contact_id} (deleted)"
     return link("admin:crm_contact_change", contact.pk, contact)

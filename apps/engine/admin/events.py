@@ -9,11 +9,12 @@ from django.contrib import admin
 from django.db.models import OuterRef, QuerySet, Subquery
 from django.db.models.functions import Left
 from django.http import HttpRequest
+from django.utils.html import format_html
 from django.utils.safestring import SafeString
 from unfold.contrib.filters.admin import RelatedDropdownFilter
 from unfold.decorators import display
 
-from apps.core.pages import LargeTableAdmin, as_id, clipped, link
+from apps.core.pages import LargeTableAdmin, as_id, cause_link, clipped, link
 from apps.core.readable import pretty_json
 from apps.engine.admin.columns import connector_link, connector_name
 from apps.engine.models import Event, Run
@@ -47,9 +48,16 @@ def readable_body(form: str, body: str) -> tuple[str, str]:
     return name, pretty_json(json.loads(body)) if len(body) <= LARGE_BODY else body
 
 
+def source(event: Event) -> SafeString | str:
+    """Where it came from, and what caused it if that was in this house."""
+    name = event.get_source_display()
+    by = cause_link(event.cause, event.cause_id)
+    return format_html('<span class="sb-source">{} by {}</span>', name, by) if by else name
+
+
 @admin.register(Event)
 class EventAdmin(LargeTableAdmin):
-    list_display = ["number", "connector_column", "state_label", "received_at", "source"]
+    list_display = ["number", "connector_column", "state_label", "received_at", "source_column"]
     list_display += ["preview_column", "run_link"]
     list_filter = ["state", ("connector", RelatedDropdownFilter)]
     list_filter_submit = True
@@ -79,6 +87,10 @@ class EventAdmin(LargeTableAdmin):
     def state_label(self, event: Event) -> tuple[str, str]:
         return event.state, event.get_state_display()
 
+    @display(description="Source")
+    def source_column(self, event: Event) -> SafeString | str:
+        return source(event)
+
     @display(description="Body")
     def preview_column(self, event: Any) -> SafeString:
         return clipped(event.error or preview(event.form, event.opening))
@@ -94,6 +106,7 @@ class EventAdmin(LargeTableAdmin):
         scheduled = row.payload if row.source == Event.Source.SCHEDULE else None
         return {
             "connector": connector_link(row),
+            "source": source(row),
             "body_kind": kind,
             "body": body,
             "scheduled": scheduled,

@@ -16,8 +16,9 @@ from apps.core.pages import as_id, cause_link
 from apps.core.readable import duration
 from apps.engine.admin.again import RunsAgain
 from apps.engine.admin.columns import connector_link, connector_name, contact_link
+from apps.engine.admin.events import source
 from apps.engine.cancel import cancel_runs
-from apps.engine.models import Delay, Run
+from apps.engine.models import Delay, Event, Run
 from apps.engine.timeline import timeline
 
 STATE_COLOURS = {
@@ -41,6 +42,19 @@ def took(run: Run) -> str:
     if run.finished_at is None or run.passage > 1:
         return "–"
     return duration(run.finished_at - run.started_at)
+
+
+def _may_see_calls(request: HttpRequest) -> bool:
+    """As the pages of the logs have it: requests and answers hold what customers wrote."""
+    may = request.user.has_perm
+    sees = may("connectors.view_connector") and may("engine.view_call")
+    return bool(may("connectors.change_connector") or sees)
+
+
+def _started(run: Run) -> QuerySet[Run]:
+    """The runs that were started by what this one changed about contacts."""
+    made = Event.objects.filter(cause="run", cause_id=run.pk)
+    return Run.objects.filter(event__in=made.values("pk")).order_by("pk").defer("values")[:50]
 
 
 @admin.register(Run)
@@ -99,8 +113,17 @@ class RunAdmin(RunsAgain):
             "took": took(row),
             "ended": row.state not in Run.OPEN,
             "timeline": timeline(row),
+            "source": self._source(row),
+            "started": _started(row),
+            "may_see_calls": _may_see_calls(request),
             "may_cancel_delay": request.user.has_perm("engine.change_delay"),
         }
+
+    def _source(self, run: Run) -> SafeString | str:
+        """Where its event came from, if not from outside."""
+        events = Event.objects.exclude(source=Event.Source.WEBHOOK).defer("body")
+        event = events.filter(pk=run.event_id).first()
+        return source(event) if event else ""
 
     def get_urls(self) -> list[Any]:
         cancel = self.admin_site.admin_view(self.cancel_view)

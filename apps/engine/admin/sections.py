@@ -13,7 +13,7 @@ from apps.engine.models import Run
 def latest_runs(request: HttpRequest, contact: Contact, limit: int) -> Section | None:
     if not request.user.has_perm("engine.view_run"):
         return None
-    runs = Run.objects.filter(contact=contact).order_by("-pk").defer("values")
+    runs = Run.objects.filter(contact__in=contact.ids).order_by("-pk").defer("values")
     rows = [
         [
             link("admin:engine_run_change", run.pk, f"Run {run.pk}"),

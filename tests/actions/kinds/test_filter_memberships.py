@@ -220,7 +220,8 @@ def test_they_are_frozen_by_reference_and_name(vip, shop):
                 "config": {"what": "blacklisted", "group": ""},
                 "refs": {"tag": None, "category": None, "channel": None},
             },
-        ]
+        ],
+        "counters": [],
     }
 
 
@@ -252,6 +253,7 @@ def test_a_condition_without_its_target_keeps_the_draft_from_being_published(tar
 def form(*rows):
     sent = {"match": "all", "group_match": "any", "conditions": "[]", "enabled": "on"}
     sent |= {"memberships-TOTAL_FORMS": len(rows), "memberships-INITIAL_FORMS": 0}
+    sent |= {"counters-TOTAL_FORMS": 0, "counters-INITIAL_FORMS": 0}
     for number, row in enumerate(rows):
         blank = {"what": "", "tag": "", "category": "", "channel": "", "group": ""}
         sent |= {f"memberships-{number}-{k}": v for k, v in (blank | row).items()}

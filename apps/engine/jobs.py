@@ -1,0 +1,100 @@
+"""The lane of long jobs: each turn does a little of one of them, so that imports and their like
+hold up nothing else."""
+
+import logging
+from datetime import timedelta
+from time import monotonic
+from typing import Any
+
+from django.db import transaction
+from django.db.models import F
+
+from apps.core import clock, jobs, rows
+from apps.core.due import is_postgresql
+from apps.core.jobs import TRIES, Again, Job, JobFailed
+
+logger = logging.getLogger(__name__)
+
+# A turn ends after the slice in which this time runs out.
+SECONDS = 0.05
+
+
+def turn() -> int:
+    """Go on with the job that has waited longest; returns 1 if there was one."""
+    kind = jobs.next_kind()
+    job = kind.claim_next() if kind else None
+    if job is None:
+        return 0
+    work_on(job)
+    return 1
+
+
+def work_on(job: Job) -> None:
+    """A turn of one claimed job. Whatever comes of it, the job is not leased any more."""
+    if job.tries > TRIES:
+        _end(job, Job.State.FAILED, f"It was given up: it broke off {TRIES} times at this place.")
+        return
+    try:
+        _slices(job, job.prepare())
+    except JobFailed as failed:
+        _end(job, Job.State.FAILED, str(failed))
+    except Again:
+        _put_back(job, timedelta())
+    except Exception as error:
+        if job.tries >= TRIES:
+            logger.exception("%s %s was given up", type(job).__name__, job.pk)
+            _end(job, Job.State.FAILED, f"It was given up after {TRIES} tries: {_said(error)}.")
+        else:
+            logger.warning("%s %s is tried again", type(job).__name__, job.pk, exc_info=True)
+            _put_back(job, timedelta(seconds=2**job.tries))
+
+
+def _slices(claimed: Job, prepared: Any) -> None:
+    """Slices in one transaction with the fence and the job's new columns; nothing of them has
+    happened when this raises."""
+    until = monotonic() + SECONDS
+    with transaction.atomic():
+        job = _fenced(claimed)
+        if job is None:
+            return
+        if job.cancel_asked:
+            job.state, job.ended_at = Job.State.CANCELLED, clock.now()
+        else:
+            job.prepared = prepared
+            finished = job.slice()
+            while not finished and monotonic() < until:
+                finished = job.slice()
+            job.state = Job.State.DONE if finished else Job.State.WAITING
+            job.ended_at = clock.now() if finished else None
+            job.tries, job.wake_at = 0, clock.now()
+        job.lease_until = None
+        job.save()
+
+
+def _fenced(job: Job) -> Any:
+    """The row as it is now, locked; None when it is no longer ours."""
+    lock = "FOR NO KEY UPDATE" if is_postgresql() else ""
+    where = f"id = %s AND state = 'working' AND lease_epoch = %s {lock}"
+    return next(iter(rows.select(type(job), where, [job.pk, job.lease_epoch])), None)
+
+
+def _ours(job: Job) -> Any:
+    table: Any = type(job)._default_manager
+    return table.filter(pk=job.pk, state=Job.State.WORKING, lease_epoch=job.lease_epoch)
+
+
+def _end(job: Job, state: str, note: str) -> None:
+    _ours(job).update(state=state, note=note[:500], ended_at=clock.now(), lease_until=None)
+
+
+def _put_back(job: Job, after: timedelta) -> None:
+    _ours(job).update(
+        state=Job.State.WAITING,
+        wake_at=clock.now() + after,
+        lease_until=None,
+        lease_epoch=F("lease_epoch") + 1,
+    )
+
+
+def _said(error: Exception) -> str:
+    return (str(error).splitlines() or [type(error).__name__])[0].rstrip(".") or "unknown trouble"
