@@ -32,10 +32,9 @@ class Change:
     """One change of one contact, or the same change of several.
 
     `mark_id` and `mark`: the tag or category. `more`: what else is to be said, such as the text of
-    a note. `changed`: names as texts have them, `name` for a
-    field of the contact, `attr.plan` for an attribute. `before` and `after`: the values of what
-    changed by name, those of attributes under `attr`; empty for several contacts. A deletion is
-    told while the contact is still there.
+    a note. `changed`: names as texts have them, `name` for a field of the contact, `attr.plan` for
+    an attribute. `before` and `after`: the values of what changed by name, those of attributes
+    under `attr`; empty for several contacts. A deletion is told while the contact is still there.
     """
 
     what: What
