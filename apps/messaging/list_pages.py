@@ -18,7 +18,7 @@ from unfold.contrib.filters.admin import RelatedDropdownFilter
 from unfold.decorators import action, display
 
 from apps.core import phone
-from apps.core.pages import CAUSE_PAGES, LargeTableAdmin, RefusesUsed, cause_link, clipped
+from apps.core.pages import LargeTableAdmin, RefusesUsed, cause_link, clipped
 from apps.core.transfer.pages import csv_download
 from apps.crm.models import Contact
 from apps.crm.sections import Section, contact_section
@@ -27,7 +27,6 @@ from apps.messaging.addresses import canonical, spelled
 from apps.messaging.list_form import EntriesForm, told
 from apps.messaging.models import BlacklistEntry, Channel, OptOut, OptOutList
 
-CAUSE_PAGES["user"] = ("User", "admin:auth_user_change")
 _USER = "user"
 
 

@@ -60,6 +60,7 @@ def read_columns(job: ContactImport, sent: QueryDict) -> None:
     policy = sent.get("policy", "")
     job.policy = policy if policy in job.Policy.values else job.Policy.UPDATE
     job.clear_blanks = sent.get("blanks") == "clear"
+    job.tells = "tells" in sent
     used = [name for name in job.mapping if name]
     if not {"phone", "email"} & set(used):
         raise ColumnsError(

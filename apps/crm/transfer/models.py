@@ -95,6 +95,8 @@ class ContactImport(ImportJob):
     by = models.ForeignKey(
         settings.AUTH_USER_MODEL, null=True, on_delete=models.SET_NULL, related_name="+"
     )
+    # Whether CRM changes are told, which start connectors.
+    tells = models.BooleanField(default=False)
 
     class Meta(ImportJob.Meta):
         verbose_name = "import"
@@ -111,7 +113,7 @@ class ContactImport(ImportJob):
         for line in lines:
             self._place(line, found, tally)
         if not self.dry:
-            found.write(self.pk)
+            found.write(self.pk, self.tells)
         elif self.file:
             people.keep(self.file, found.added)
         return tally

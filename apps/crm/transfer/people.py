@@ -20,6 +20,7 @@ from apps.crm.models import (
     Tag,
 )
 from apps.crm.services import Identity, Known, is_known_by_email
+from apps.crm.transfer import telling
 
 CAUSE = "import"
 
@@ -98,31 +99,34 @@ class People:
 
     # --- writing ----------------------------------------------------------------------------------
 
-    def write(self, cause_id: int) -> None:
-        """Everything, inside the caller's transaction. Raises Again when somebody else has just
-        created one of them."""
+    def write(self, cause_id: int, tells: bool) -> None:
+        """Everything, inside the caller's transaction; `tells`: whoever listens to news hears of
+        it. Raises Again when somebody else has just created one of them."""
         people = list(self._people.values())
+        before = telling.look(people) if tells else {}
         # First what others may be creating, too: whoever waits for them holds no contact.
         tags = ids_of(Tag, {name for person in people for name in person.tags})
         categories = ids_of(Category, {name for person in people for name in person.categories})
         _insert([person.contact for person in people if person.is_new])
         _update([person for person in people if not person.is_new and person.changed])
         given = {"cause": CAUSE, "cause_id": cause_id}
-        rows.insert_missing(
-            [
-                ContactTag(contact_id=person.contact.pk, tag_id=tags[name], **given)
-                for person in people
-                for name in person.tags
-            ]
-        )
-        rows.insert_missing(
-            [
-                ContactCategory(contact_id=person.contact.pk, category_id=categories[name], **given)
-                for person in people
-                for name in person.categories
-            ]
-        )
+        links: list[Any] = [
+            ContactTag(contact_id=person.contact.pk, tag_id=tags[name], **given)
+            for person in people
+            for name in person.tags
+        ]
+        groups: list[Any] = [
+            ContactCategory(contact_id=person.contact.pk, category_id=categories[name], **given)
+            for person in people
+            for name in person.categories
+        ]
         _write_values(people, given)
+        if tells:
+            new = [*rows.insert_new(links), *rows.insert_new(groups)]
+            telling.tell(people, before, new, **given)
+        else:
+            rows.insert_missing(links)
+            rows.insert_missing(groups)
 
 
 def _insert(contacts: list[Contact]) -> None:

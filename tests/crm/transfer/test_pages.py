@@ -58,7 +58,10 @@ def test_from_upload_to_error_file(owner, drain, clock):
     assert "&lt;b&gt;Ben&lt;/b&gt;" in form
     assert '<option value="attr.age" selected>Age</option>' in form
     sent = {"column": job.mapping, "has_header": "on", "policy": "update", "blanks": "leave"}
-    assert owner.post(page(job, "columns"), sent)["Location"] == page(job)
+    assert '<input type="checkbox" name="tells">' in form
+    assert owner.post(page(job, "columns"), {**sent, "tells": "on"})["Location"] == page(job)
+    job.refresh_from_db()
+    assert job.tells
     assert "data-poll" in text(owner.get(page(job)))
     drain()
 

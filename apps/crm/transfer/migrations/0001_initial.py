@@ -78,6 +78,7 @@ class Migration(migrations.Migration):
                 ('mapping', apps.core.fields.JsonText(default=list, editable=False)),
                 ('policy', models.CharField(choices=[('update', 'Add new ones, update those that are there'), ('skip', 'Add new ones, leave those that are there'), ('only_update', 'Update those that are there, add nobody')], default='update', max_length=20)),
                 ('clear_blanks', models.BooleanField(default=False)),
+                ('tells', models.BooleanField(default=False)),
                 ('phase', models.CharField(choices=[('unpack', 'Reading the workbook'), ('check', 'Dry run'), ('write', 'Import')], default='check', editable=False, max_length=10)),
                 ('row', models.IntegerField(default=0, editable=False)),
                 ('offset', models.BigIntegerField(default=0, editable=False)),
