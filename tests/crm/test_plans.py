@@ -5,8 +5,9 @@ from django.contrib import admin
 from django.db import connection
 
 from apps.crm.admin import ContactAdmin
+from apps.crm.known import find_many
 from apps.crm.models import Contact
-from apps.crm.services import Identity, find, find_many
+from apps.crm.services import Identity, find
 from apps.crm.transfer.models import matching
 from tests.engine.test_plans import assert_only_by_index, plans_of
 

@@ -10,7 +10,7 @@ from django.db import connection
 from apps.core import clock, phone, rows
 from apps.core.jobs import Again
 from apps.core.transfer.files import SeenKey, StoredFile
-from apps.crm import services
+from apps.crm.known import Known, find_many
 from apps.crm.models import (
     AttributeValue,
     Category,
@@ -19,7 +19,7 @@ from apps.crm.models import (
     ContactTag,
     Tag,
 )
-from apps.crm.services import Identity, Known, is_known_by_email
+from apps.crm.services import Identity, is_known_by_email
 from apps.crm.transfer import telling
 
 CAUSE = "import"
@@ -53,7 +53,7 @@ class People:
     """Those whom the rows of one slice may be about."""
 
     def __init__(self, identities: Collection[Identity], lock: bool) -> None:
-        self.known: Known = services.find_many(identities, lock)
+        self.known: Known = find_many(identities, lock)
         self._people: dict[int, Person] = {}
 
     def find(self, identity: Identity, claim: bool) -> Person | None:
