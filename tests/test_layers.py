@@ -38,6 +38,7 @@ NETWORK = {"pycurl", "requests", "urllib3", "httpx", "aiohttp", "urllib.request"
 NETWORK |= {"socket", "ssl", "ftplib", "telnetlib", "xmlrpc.client", "asyncio", "websockets"}
 # They ask about this host, or serve, or call this installation itself.
 AT_HOME = {
+    "config/lane.py": {"socket"},  # looks at what those sent who call here
     "config/worker.py": {"socket"},  # closes those who call here
     "apps/actions/http/request.py": {"urllib3"},  # only spells multipart bodies
     "apps/core/due.py": {"socket"},

@@ -1,4 +1,4 @@
-"""Who many people are, found at once: what `services.find` answers for one, in few statements."""
+"""Finding many people at once, for imports."""
 
 from collections.abc import Collection, Iterable, Sequence
 from typing import Any
@@ -14,8 +14,8 @@ from apps.crm.services import Identity
 
 class Known:
     """The contacts that some identities may be, found all at once: `find` answers for each of them
-    as the function of that name does. Takes all rows that they may be found by, and those of whom
-    these were merged into."""
+    as the function of that name in services does. Takes all rows that they may be found by, and
+    those of whom these were merged into."""
 
     def __init__(self, contacts: Iterable[Contact] = ()) -> None:
         self._by_phone: dict[str, Contact] = {}

@@ -3,7 +3,7 @@
 import pytest
 
 from apps.core.jobs import Again
-from apps.crm import erasing, known, merging
+from apps.crm import erasing, merging
 from apps.crm.known import find_many
 from apps.crm.models import Contact
 from apps.crm.services import Identity, find
@@ -71,7 +71,7 @@ def test_who_gains_a_number_by_the_address_of_somebody_merged():
 
 def test_who_was_merged_this_very_moment_is_looked_for_again(monkeypatch):
     """As when the merge commits after the first look: a row leads to one that was not read."""
-    monkeypatch.setattr(known, "_leads", lambda where, values: {loser.pk: None})
+    monkeypatch.setattr("apps.crm.known._leads", lambda where, values: {loser.pk: None})
     loser = Contact.everyone.get(email="gone@x.org")
     with pytest.raises(Again):
         find_many([Identity(None, "gone@x.org")], lock=True)

@@ -44,7 +44,7 @@ def test_a_file_goes_out_and_comes_back_elsewhere(owner_page: Page, shop, tmp_pa
     Channel.objects.all().delete()
 
     owner_page.goto(reverse("admin:connectors_connector_changelist"))
-    owner_page.get_by_role("link", name="Import").click()
+    owner_page.get_by_role("link", name="Import", exact=True).click()
     owner_page.wait_for_load_state()
     name = owner_page.get_by_label("Name", exact=True)
     expect(name).to_be_visible()
