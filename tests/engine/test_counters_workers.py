@@ -11,6 +11,7 @@ from apps.actions.kinds.trigger_counter import TriggerCounter
 from apps.datastore import counters
 from apps.datastore.models import CounterValue
 from apps.engine import turn
+from apps.engine.agenda import look
 from apps.engine.drain import round_of_lanes
 from apps.engine.models import Attempt, Run
 from tests.factories import CounterFactory, published
@@ -21,7 +22,7 @@ RUNS, PEOPLE = 200, 8
 def _drain() -> None:
     """What a worker does, in a process of its own."""
     turn.SECONDS = 0.02  # many turns, so that they meet
-    while round_of_lanes():
+    while round_of_lanes(look().due()):
         pass
     connection.close()
     os._exit(0)
