@@ -12,6 +12,11 @@ _PR_SET_PDEATHSIG = 1
 MANAGE = Path(__file__).resolve().parents[2] / "manage.py"
 
 
+# The C library keeps a heap for each thread and what was freed for later; we are many processes
+# that are large for a moment only.
+FRUGAL = {"MALLOC_ARENA_MAX": "2", "MALLOC_TRIM_THRESHOLD_": "131072"}
+
+
 def die_with_parent() -> None:
     """Ask the kernel to kill this process when its parent is gone, however it went (Linux)."""
     if sys.platform == "linux":
@@ -39,6 +44,7 @@ class Children:
                 [sys.executable, str(MANAGE), *arguments],
                 preexec_fn=die_with_parent,
                 process_group=0,
+                env={**FRUGAL, **os.environ},
             )
         )
 

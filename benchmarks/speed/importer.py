@@ -108,10 +108,11 @@ def export(form: str) -> None:
 
 
 def work() -> dict[str, float]:
+    from apps.engine.agenda import look
     from apps.engine.drain import round_of_lanes
 
     begun, cpu = time.monotonic(), time.process_time()
-    while round_of_lanes():
+    while round_of_lanes(look().due()):
         pass
     return {
         "seconds": time.monotonic() - begun,
