@@ -67,7 +67,7 @@ def drain(stays: bool = False) -> int:
     total = 0
     until = monotonic() + SECONDS
     counted = True
-    rang = False
+    told: Agenda | None = None
     try:
         _limit_waits()
         while True:
@@ -76,14 +76,14 @@ def drain(stays: bool = False) -> int:
             if counted and not claiming:
                 _leave()
                 counted = False
-            agenda = (RANG if rang else look()) if claiming else Agenda({})
+            agenda = (told or look()) if claiming else Agenda({})
             taken = round_of_lanes(agenda.due())
             total += taken
-            if rang or taken or _wait_for_answers(agenda, claiming):
-                rang = False
+            if taken or told or _wait_for_answers(agenda, claiming):
+                told = None
                 continue
-            rang = stays and claiming and _wait_for_bell(agenda, until)
-            if not rang:
+            told = _wait_for_bell(agenda, until) if stays and claiming else None
+            if told is None:
                 return total
     finally:
         if not total:
@@ -119,18 +119,20 @@ def _wait_for_answers(agenda: Agenda, claiming: bool) -> bool:
     return True
 
 
-def _wait_for_bell(agenda: Agenda, until: float) -> bool:
-    """Wait until a row may be due; False when another drain waits already, when there is no bell,
-    and when it is time to end."""
+def _wait_for_bell(agenda: Agenda, until: float) -> Agenda | None:
+    """Wait until a row may be due, and say what may be; None when another drain waits already, when
+    there is no bell, and when it is time to end."""
     bell = listen()
     if bell is None or not _sits_down():
-        return False
+        return None
     try:
         due = monotonic() + _until_due(agenda)
         while not floor.stopping.value and monotonic() < until:
-            if heard(bell, min(max(0.0, due - monotonic()), LOOKS_UP)) or monotonic() >= due:
-                return True
-        return False
+            if heard(bell, min(max(0.0, due - monotonic()), LOOKS_UP)):
+                return RANG
+            if monotonic() >= due:
+                return look()
+        return None
     finally:
         floor.waiting.value = 0
 

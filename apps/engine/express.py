@@ -17,11 +17,12 @@ from functools import lru_cache
 from typing import Any
 
 from django.conf import settings
-from django.db import DataError, IntegrityError, connection
+from django.db import DataError, IntegrityError
 from django.http.request import split_domain_port, validate_host
 from django.utils.datastructures import CaseInsensitiveMapping
 
 from apps.core import clock
+from apps.core.due import is_postgresql
 from apps.engine import authentication, bodies, intake, rate, together
 from apps.engine.authentication import NotAuthentic
 from apps.engine.bodies import UnreadableBody
@@ -73,7 +74,7 @@ class Everyday:
 
 def is_offered() -> bool:
     """Whether this installation stores posts together at all."""
-    return connection.vendor == "postgresql"
+    return is_postgresql()
 
 
 def read(data: bytes) -> Everyday | None:

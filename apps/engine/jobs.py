@@ -12,6 +12,7 @@ from django.db.models import F
 from apps.core import clock, jobs, rows
 from apps.core.due import is_postgresql
 from apps.core.jobs import TRIES, Again, Job, JobFailed
+from apps.engine import crm_changes
 
 logger = logging.getLogger(__name__)
 
@@ -53,7 +54,7 @@ def _slices(claimed: Job, prepared: Any) -> None:
     """Slices in one transaction with the fence and the job's new columns; nothing of them has
     happened when this raises."""
     until = monotonic() + SECONDS
-    with transaction.atomic():
+    with transaction.atomic(), crm_changes.one_look():
         job = _fenced(claimed)
         if job is None:
             return

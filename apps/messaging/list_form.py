@@ -41,7 +41,9 @@ class EntriesForm(forms.ModelForm):  # type: ignore[type-arg]
         if self.errors:
             return cleaned
         if len(typed) > MOST:
-            raise forms.ValidationError(f"That are {len(typed):,}: add up to {MOST:,} at once.")
+            raise forms.ValidationError(
+                f"These are {len(typed):,} addresses: add up to {MOST:,} at once."
+            )
         channel = cleaned.get("channel")
         channels = [channel] if channel else list(Channel.objects.all())
         if not channels:

@@ -94,11 +94,26 @@ def test_fifty_identical_events_at_once_make_one_run(installation, connector):
     assert stored(installation, pk) == (1, 1, 1)
 
 
+class InOnePiece(http.client.HTTPConnection):
+    """Sends head and body in one packet, as curl and Node.js do. The express lane leaves a post
+    whose body is still under way to the usual one."""
+
+    held = b""
+
+    def send(self, data):
+        self.held += data
+
+    def getresponse(self):
+        super().send(self.held)
+        self.held = b""
+        return super().getresponse()
+
+
 def test_many_posts_over_kept_connections_are_each_stored_once(installation):
     pk, token = installation.python(PLAIN)
 
     def hundred(number):
-        connection = http.client.HTTPConnection(urlsplit(installation.url).netloc, timeout=60)
+        connection = InOnePiece(urlsplit(installation.url).netloc, timeout=60)
         answers = []
         for n in range(100):
             connection.request("POST", f"/hooks/{token}", b'{"id": "%d-%d"}' % (number, n))

@@ -84,8 +84,8 @@ def _tell_of_links(links: Iterable[ContactTag | ContactCategory], cause: dict[st
             found.setdefault((What.TAG_ADDED, link.tag_id), []).append(link.contact_id)
         else:
             found.setdefault((What.CATEGORY_ADDED, link.category_id), []).append(link.contact_id)
-    for (what, pk), contact_ids in found.items():
-        if news.wanted(what):
-            model = Tag if what == What.TAG_ADDED else Category
-            mark = model._default_manager.get(pk=pk)
-            news.tell(Change(what, contact_ids, pk, mark.name, **cause))
+    for what, model in ((What.TAG_ADDED, Tag), (What.CATEGORY_ADDED, Category)):
+        ids = [pk for told, pk in found if told == what]
+        if ids and news.wanted(what):
+            for pk, mark in model._default_manager.in_bulk(ids).items():
+                news.tell(Change(what, found[what, pk], pk, mark.name, **cause))

@@ -8,6 +8,7 @@ from typing import Any
 
 from django.db import connection
 
+from apps.core.due import is_postgresql
 from apps.datastore.models import Column
 from apps.datastore.tables.cells import given, looked_up
 
@@ -74,7 +75,7 @@ def _candidates(table_id: int, match: Match) -> Iterator[tuple[int, list[Any]]]:
 
 def _path(column: Column) -> str:
     """Where in a row's data the value of the column is."""
-    return column.field if connection.vendor == "postgresql" else f'$."{column.field}"'
+    return column.field if is_postgresql() else f'$."{column.field}"'
 
 
 def _narrowed(match: Match) -> tuple[str, list[Any]]:
@@ -108,6 +109,6 @@ def _looked_up(term: Term) -> tuple[str, list[Any]] | None:
     if not keys:
         return "", []
     sql = "SELECT row_id FROM datastore_cell WHERE column_id = %s AND value "
-    if connection.vendor == "postgresql":
+    if is_postgresql():
         return f"{sql}= ANY(%s)", [term.column.pk, keys]
     return f"{sql}IN (SELECT value FROM json_each(%s))", [term.column.pk, json.dumps(keys)]

@@ -3,21 +3,17 @@ the table."""
 
 import json
 from collections.abc import Collection, Mapping, Sequence
-from datetime import datetime
 from typing import Any
 
 from django.db import connection
 
 from apps.core import clock
+from apps.core.due import is_postgresql, moment
 
 # The values of a patch: by column id; None takes the value away.
 Patch = Mapping[int, Any]
 # What the index keeps of each changed column; None where it keeps nothing.
 Index = Mapping[int, str | None]
-
-
-def _is_postgresql() -> bool:
-    return connection.vendor == "postgresql"
 
 
 def _run(sql: str, params: Sequence[Any]) -> int:
@@ -30,7 +26,7 @@ def lock_table(table_id: int) -> bool:
     """Until the transaction ends nobody else writes rows or columns of the table: what writes them
     begins with this, so that a check still holds when its row is written. False when the table is
     gone. On SQLite a transaction is alone anyway."""
-    lock = " FOR NO KEY UPDATE" if _is_postgresql() else ""
+    lock = " FOR NO KEY UPDATE" if is_postgresql() else ""
     with connection.cursor() as cursor:
         cursor.execute(f"SELECT id FROM datastore_table WHERE id = %s{lock}", [table_id])
         return cursor.fetchone() is not None
@@ -38,7 +34,7 @@ def lock_table(table_id: int) -> bool:
 
 def among(column: str, ids: Collection[int]) -> tuple[str, Any]:
     """A condition that holds for any number of ids, and its one parameter."""
-    if _is_postgresql():
+    if is_postgresql():
         return f"{column} = ANY(%s)", list(ids)
     return f"{column} IN (SELECT value FROM json_each(%s))", json.dumps(list(ids))
 
@@ -50,7 +46,7 @@ def write_values(ids: Collection[int], patch: Patch, index: Index, cause: Sequen
     _run(
         f"UPDATE datastore_row SET data = {data}, updated_at = %s, cause = %s, cause_id = %s"
         f" WHERE {which}",
-        [*params, _moment(clock.now()), *cause, given],
+        [*params, moment(clock.now()), *cause, given],
     )
     write_index(ids, index)
 
@@ -59,7 +55,7 @@ def _patched(patch: Patch) -> tuple[str, list[Any]]:
     """The expression for the new data, and its parameters."""
     filled = {str(pk): value for pk, value in patch.items() if value is not None}
     emptied = [str(pk) for pk, value in patch.items() if value is None]
-    if _is_postgresql():
+    if is_postgresql():
         return "(data || %s::jsonb) - %s::text[]", [json.dumps(filled), emptied]
     data, params = "data", []
     for field, value in filled.items():
@@ -69,10 +65,6 @@ def _patched(patch: Patch) -> tuple[str, list[Any]]:
         data = f"json_remove({data}{', %s' * len(emptied)})"
         params += [f'$."{field}"' for field in emptied]
     return data, params
-
-
-def _moment(moment: datetime) -> Any:
-    return connection.ops.adapt_datetimefield_value(moment)
 
 
 def write_index(ids: Collection[int], index: Index) -> None:
