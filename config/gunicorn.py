@@ -4,6 +4,8 @@ import gc
 import os
 from typing import Any
 
+from django.urls import get_resolver
+
 from apps.core.processes import die_with_parent
 from config import logs
 from config.worker import Worker
@@ -27,6 +29,9 @@ accesslog = None
 
 
 def when_ready(server: Any) -> None:
+    from config import lane  # noqa: F401  (loads what the express lane needs)
+
+    get_resolver().url_patterns  # noqa: B018  (loads every view, so that the workers share them)
     # What is loaded by now stays for ever: the collector need not touch it, and so not copy it.
     gc.collect()
     gc.freeze()

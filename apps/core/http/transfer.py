@@ -57,6 +57,8 @@ class Transfer:
             (pycurl.USERAGENT, "Switchboard"),
             (pycurl.DNS_CACHE_TIMEOUT, 30),
             (pycurl.NOSIGNAL, 1),
+            # The smallest there is: every handle keeps its buffer, 64 KB if not told.
+            (pycurl.UPLOAD_BUFFERSIZE, 16_384),
             (pycurl.OPENSOCKETFUNCTION, self._open_socket),
             (pycurl.PREREQFUNCTION, self._before_sending),
             (pycurl.HEADERFUNCTION, self._take_header),
