@@ -35,8 +35,8 @@ def quote(text: str) -> str:
     return f'"{text[:60]}"'
 
 
-def number(text: str) -> int | float:
-    """Whole where it can be."""
+def decimal(text: str) -> Decimal:
+    """A plain number, as exact as it is written."""
     if not _NUMBER.fullmatch(text):
         raise Unreadable(f"{quote(text)} is not a number.")
     whole, _point, places = text.lstrip("+-").partition(".")
@@ -46,7 +46,13 @@ def number(text: str) -> int | float:
             f"{quote(text)} has too many digits: {MAX_DIGITS} are kept, {MAX_PLACES} of them "
             "behind the point."
         )
-    return float(text) if places else int(Decimal(text))
+    return Decimal(text)
+
+
+def number(text: str) -> int | float:
+    """Whole where it can be."""
+    exact = decimal(text)
+    return int(exact) if exact == exact.to_integral_value() else float(text)
 
 
 def moment(text: str) -> datetime:

@@ -4,13 +4,12 @@ from typing import Any
 
 from django.contrib import admin
 from django.db.models import Count, IntegerField, Model, OuterRef, QuerySet, Subquery
-from django.db.models.functions import Coalesce, Lower
+from django.db.models.functions import Coalesce
 from django.http import HttpRequest
 from unfold.admin import ModelAdmin
 from unfold.decorators import display
 from unfold.paginator import InfinitePaginator
 
-from apps.core import phone
 from apps.core.pages import CAUSE_PAGES, RefusesUsed, cause_link
 from apps.crm.contact_pages import ContactPages
 from apps.crm.models import (
@@ -22,6 +21,7 @@ from apps.crm.models import (
     ContactTag,
     Tag,
 )
+from apps.crm.searching import search
 from apps.crm.sections import Section, contact_section
 
 CAUSE_PAGES["user"] = ("User", "admin:auth_user_change")
@@ -44,17 +44,7 @@ class ContactAdmin(ContactPages):
         return super().get_queryset(request).prefetch_related("tag_links__tag")
 
     def get_search_results(self, request: HttpRequest, queryset: Any, search_term: str) -> Any:
-        """A number or an address is looked up by index, anything else is part of a name."""
-        term = search_term.strip()
-        number = phone.normalise(term) if term else None
-        if number:
-            queryset = queryset.filter(phone__in=phone.spellings(number))
-        elif "@" in term:
-            by_email = queryset.alias(lower=Lower("email")).filter(lower=term.lower())
-            queryset = by_email.exclude(email="")  # as the index has it
-        elif term:
-            queryset = queryset.filter(name__icontains=term)
-        return queryset, False
+        return search(queryset, search_term), False
 
     @display(description="Name")
     def display_name(self, contact: Contact) -> str:

@@ -1,30 +1,23 @@
 """What contacts have besides their identity: attributes that operators made, and the contact's
 own fields that may be set. A value is read by its type, or refused with a sentence."""
 
-import re
 from collections.abc import Callable, Collection
-from datetime import UTC, date, datetime
-from decimal import Decimal
 from typing import Any
 
 from django.core.exceptions import ValidationError
 from django.core.validators import URLValidator
 from django.db import connection
-from django.utils import timezone
 
-from apps.core import clock, rows
-from apps.core.moments import UnreadableMoment, read_moment
+from apps.core import clock, rows, typed
+from apps.core.typed import quote
 from apps.crm import news, services
 from apps.crm.models import Attribute, AttributeValue, Contact
 from apps.crm.news import Change, What
 
 MAX_TEXT = 10_000
-# As many digits as both databases keep exactly, and the column's own places.
-MAX_DIGITS, MAX_PLACES = 15, 10
 # Fields of a contact that may be set; the mobile number says who it is and may not.
 SETTABLE = {"name": "Name", "email": "Email", "timezone": "Timezone", "country": "Country"}
 
-_NUMBER = re.compile(r"[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)")
 _is_url = URLValidator(schemes=["http", "https"])
 
 
@@ -43,11 +36,10 @@ def read(attribute: Attribute, raw: str) -> tuple[str, Any]:
             f'The value is empty, so "{attribute}" was left as it is. Clear Attribute empties it.'
         )
     column, reader = _READERS[attribute.type]
-    return column, reader(text, attribute)
-
-
-def _quote(text: str) -> str:
-    return f'"{text[:60]}"'
+    try:
+        return column, reader(text, attribute)
+    except typed.Unreadable as error:
+        raise BadValue(str(error)) from None
 
 
 def _text(text: str, _: Attribute) -> str:
@@ -56,45 +48,17 @@ def _text(text: str, _: Attribute) -> str:
     return text
 
 
-def _number(text: str, _: Attribute) -> Decimal:
-    if not _NUMBER.fullmatch(text):
-        raise BadValue(f"{_quote(text)} is not a number.")
-    whole, _point, places = text.lstrip("+-").partition(".")
-    whole, places = whole.lstrip("0"), places.rstrip("0")
-    if len(whole) + len(places) > MAX_DIGITS or len(places) > MAX_PLACES:
-        raise BadValue(
-            f"{_quote(text)} has too many digits: {MAX_DIGITS} are kept, {MAX_PLACES} of them "
-            "behind the point."
-        )
-    return Decimal(text)
-
-
-def _moment(text: str, kind: str) -> datetime:
-    try:
-        return read_moment(text).astimezone(UTC)
-    except (UnreadableMoment, OverflowError):
-        raise BadValue(f"{_quote(text)} is not a {kind}: write it like 2026-03-31.") from None
-
-
-def _date(text: str, _: Attribute) -> date:
-    return _moment(text, "date").astimezone(timezone.get_default_timezone()).date()
-
-
-def _datetime(text: str, _: Attribute) -> datetime:
-    return _moment(text, "date with a time")
-
-
 def _url(text: str, _: Attribute) -> str:
     try:
         _is_url(text)
     except ValidationError:
-        raise BadValue(f"{_quote(text)} is not a web address: it begins with https://.") from None
+        raise BadValue(f"{quote(text)} is not a web address: it begins with https://.") from None
     return text
 
 
 def _email(text: str, _: Attribute | None = None) -> str:
     if not services.is_email(text):
-        raise BadValue(f"{_quote(text)} is not an email address.")
+        raise BadValue(f"{quote(text)} is not an email address.")
     return text.lower()
 
 
@@ -102,15 +66,15 @@ def _choice(text: str, attribute: Attribute) -> str:
     spelled = {option.casefold(): option for option in attribute.options}
     if text.casefold() not in spelled:
         options = ", ".join(attribute.options)
-        raise BadValue(f'{_quote(text)} is not a choice of "{attribute}": {options}.')
+        raise BadValue(f'{quote(text)} is not a choice of "{attribute}": {options}.')
     return spelled[text.casefold()]
 
 
 _READERS: dict[str, tuple[str, Callable[[str, Attribute], Any]]] = {
     Attribute.Type.TEXT: ("text", _text),
-    Attribute.Type.NUMBER: ("number", _number),
-    Attribute.Type.DATE: ("date", _date),
-    Attribute.Type.DATETIME: ("datetime", _datetime),
+    Attribute.Type.NUMBER: ("number", lambda text, _: typed.decimal(text)),
+    Attribute.Type.DATE: ("date", lambda text, _: typed.day(text)),
+    Attribute.Type.DATETIME: ("datetime", lambda text, _: typed.moment(text)),
     Attribute.Type.WEBSITE: ("text", _url),
     Attribute.Type.EMAIL: ("text", _email),
     Attribute.Type.CHOICE: ("text", _choice),
@@ -218,7 +182,7 @@ def set_field(
         )
     value = read_field(field, text)
     if field == "email" and contact.phone is None and services.is_taken(value, contact):
-        raise BadValue(f"Another contact is known by the email address {_quote(value)}.")
+        raise BadValue(f"Another contact is known by the email address {quote(value)}.")
     _write(contact, field, value, cause, cause_id)
     return value
 
@@ -249,13 +213,13 @@ def _name(text: str) -> str:
 
 def _timezone(text: str) -> str:
     if text not in services.timezones():
-        raise BadValue(f"{_quote(text)} is not a timezone: write it like Europe/Berlin.")
+        raise BadValue(f"{quote(text)} is not a timezone: write it like Europe/Berlin.")
     return text
 
 
 def _country(text: str) -> str:
     if not services.is_country(text):
-        raise BadValue(f"{_quote(text)} is not a country: write two letters, like DE.")
+        raise BadValue(f"{quote(text)} is not a country: write two letters, like DE.")
     return text.upper()
 
 

@@ -4,15 +4,13 @@ from typing import Any
 
 from django.conf import settings
 from django.core.exceptions import ValidationError
-from django.core.validators import RegexValidator
 from django.db import connection, models
 from django.db.models import Case, F, Q, QuerySet, Value, When
 from django.db.models.functions import Concat, Length, Lower, Substr
 from django.db.models.lookups import Exact, GreaterThanOrEqual, In
 from django.utils.functional import cached_property
-from django.utils.text import slugify
 
-from apps.core import clock
+from apps.core import clock, keys
 from apps.core.cause import Caused
 from apps.core.fields import Column, JsonText, RowsField
 from apps.core.jobs import Job, long_job
@@ -210,15 +208,10 @@ class Attribute(models.Model):
 
     name = models.CharField(max_length=100, unique=True)
     key = models.CharField(
-        max_length=60,
+        max_length=keys.LENGTH,
         unique=True,
         blank=True,
-        validators=[
-            RegexValidator(
-                r"\A[a-z][a-z0-9_]*\Z",
-                "Write it in small letters, digits and underscores, a letter first.",
-            )
-        ],
+        validators=[keys.is_key],
         help_text="How texts name it: {{ attr.key }}. Made from the name if empty; it never "
         "changes.",
     )
@@ -246,8 +239,8 @@ class Attribute(models.Model):
         return [row["choice"] for row in self.choices]
 
     def clean(self) -> None:
-        self.key = self.key or slugify(self.name).replace("-", "_").strip("_")[:60]
-        if not self.key[:1].isalpha():
+        self.key = self.key or keys.key_from(self.name)
+        if not self.key:
             raise ValidationError({"key": "Fill in the key: the name begins with no letter a-z."})
         if self.type == self.Type.CHOICE and not self.choices:
             raise ValidationError({"choices": "Add at least one choice."})

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from datetime import datetime
 from typing import Any
 
 from django.db import transaction
@@ -48,14 +49,11 @@ def start_many(
     says why they must not go on, the runs have ended as *stopped*."""
     now, line = clock.now(), first_place(revision_id)
     events = Event.objects.bulk_create(
-        Event(
+        _event(
+            opening,
             connector_id=connector_id,
             source=source,
             received_at=now,
-            content_type=CONTENT_TYPE,
-            form=opening.body.form,
-            body=opening.body.text,
-            query=opening.query,
             cause=cause,
             cause_id=cause_id,
         )
@@ -63,21 +61,7 @@ def start_many(
     )
     stopped = stopped or chains.limit(chain or [], connector_id)
     runs = Run.objects.bulk_create(
-        Run(
-            event_id=event.pk,
-            connector_id=connector_id,
-            revision_id=revision_id,
-            contact_id=opening.contact_id,
-            chain=chain or [],
-            line=line,
-            state=Run.State.STOPPED if stopped else Run.State.DUE,
-            error=stopped,
-            wake_at=now,
-            started_at=now,
-            finished_at=now if stopped else None,
-            cause="event",
-            cause_id=event.pk,
-        )
+        _run(event, opening, stopped, now, revision_id=revision_id, chain=chain or [], line=line)
         for event, opening in zip(events, openings, strict=True)
     )
     if stopped:
@@ -85,3 +69,29 @@ def start_many(
     else:
         ring()
     return runs
+
+
+def _event(opening: Opening, **columns: Any) -> Event:
+    return Event(
+        content_type=CONTENT_TYPE,
+        form=opening.body.form,
+        body=opening.body.text,
+        query=opening.query,
+        **columns,
+    )
+
+
+def _run(event: Event, opening: Opening, stopped: str, now: datetime, **columns: Any) -> Run:
+    return Run(
+        event_id=event.pk,
+        connector_id=event.connector_id,
+        contact_id=opening.contact_id,
+        state=Run.State.STOPPED if stopped else Run.State.DUE,
+        error=stopped,
+        wake_at=now,
+        started_at=now,
+        finished_at=now if stopped else None,
+        cause="event",
+        cause_id=event.pk,
+        **columns,
+    )

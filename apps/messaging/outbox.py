@@ -1,6 +1,7 @@
 """Queueing messages. A message to the outside is a row before it is a request."""
 
 from dataclasses import dataclass
+from typing import Any
 
 from apps.core import clock, phone
 from apps.crm.models import Contact
@@ -37,15 +38,9 @@ def queue(
     too, in state *refused*, so that nobody has to wonder; an unreadable number gets none.
     `again`: an earlier try with this key failed; what it left refused is judged anew.
     """
-    # The address as it is spelled here and what was typed, by the address that is meant;
-    # unreadable ones by themselves.
-    meant: dict[str, tuple[str, str]] = {}
-    for to in recipients:
-        address = phone.normalise(to) or ""
-        meant.setdefault(canonical(address) or f"?{to.strip()}", (address, to))
+    meant = _meant(recipients)
     verdicts = gate.judge((channel.pk, address) for address, _ in meant.values() if address)
     own = canonical(contact.phone) if contact and contact.phone else None
-    now = clock.now()
     rows, results = [], []
     for stands_for, (address, to) in meant.items():
         if not address:
@@ -54,18 +49,13 @@ def queue(
         verdict = verdicts[channel.pk, address]
         results.append(_result(to, address, verdict))
         rows.append(
-            Message(
+            _message(
+                verdict,
                 key=f"{key}:{address}",
                 channel=channel,
                 contact=contact if stands_for == own else None,
                 address=address,
                 text=text,
-                state=Message.State.REFUSED if verdict.refused else Message.State.QUEUED,
-                verdict=verdict.code,
-                reason=verdict.reason,
-                wake_at=now,
-                created_at=now,
-                settled_at=now if verdict.refused else None,
                 cause=cause,
                 cause_id=cause_id,
             )
@@ -75,6 +65,29 @@ def queue(
         Message.objects.filter(key__in=keys, state=Message.State.REFUSED).delete()
     Message.objects.bulk_create(rows, ignore_conflicts=True)
     return results
+
+
+def _meant(recipients: list[str]) -> dict[str, tuple[str, str]]:
+    """The address as it is spelled here and what was typed, by the address that is meant;
+    unreadable ones by themselves."""
+    meant: dict[str, tuple[str, str]] = {}
+    for to in recipients:
+        address = phone.normalise(to) or ""
+        meant.setdefault(canonical(address) or f"?{to.strip()}", (address, to))
+    return meant
+
+
+def _message(verdict: gate.Verdict, **columns: Any) -> Message:
+    now = clock.now()
+    return Message(
+        state=Message.State.REFUSED if verdict.refused else Message.State.QUEUED,
+        verdict=verdict.code,
+        reason=verdict.reason,
+        wake_at=now,
+        created_at=now,
+        settled_at=now if verdict.refused else None,
+        **columns,
+    )
 
 
 def _result(to: str, address: str, verdict: gate.Verdict) -> Queued:

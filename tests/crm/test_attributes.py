@@ -68,11 +68,12 @@ def test_a_value_is_kept_in_the_column_of_its_type(type, raw, column, value):
             '"1234567890123456" has too many digits: 15 are kept, 10 of them behind the point.',
         ),
         ("date", "31.03.2026", '"31.03.2026" is not a date: write it like 2026-03-31.'),
-        ("datetime", "x", '"x" is not a date with a time: write it like 2026-03-31.'),
+        ("datetime", "x", '"x" is not a date with a time: write it like 2026-03-31 18:00.'),
         (
             "datetime",
             "0001-01-01T00:00:00+05:00",
-            '"0001-01-01T00:00:00+05:00" is not a date with a time: write it like 2026-03-31.',
+            '"0001-01-01T00:00:00+05:00" is not a date with a time: write it like '
+            "2026-03-31 18:00.",
         ),
         ("website", "example", '"example" is not a web address: it begins with https://.'),
         ("file", "ftp://a.org/b", '"ftp://a.org/b" is not a web address: it begins with https://.'),

@@ -1,10 +1,6 @@
-"""The event source *CRM change*: one event and one run for each real change, in its transaction."""
-
-from itertools import pairwise
+"""The event source *CRM change*: what is told of a change, and how the pages show it."""
 
 import pytest
-from django.db import OperationalError, connection, transaction
-from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
 
 from apps.actions.kinds.add_tag import AddTag
@@ -12,38 +8,16 @@ from apps.actions.kinds.clear_attribute import ClearAttribute
 from apps.actions.kinds.remove_tag import RemoveTag
 from apps.actions.kinds.set_attribute import SetAttribute
 from apps.actions.kinds.stop import StopRun
-from apps.connectors.models import Connector
-from apps.connectors.publish import publish
 from apps.crm import erasing, merging, news, services
 from apps.crm.models import Contact, ContactTag
 from apps.crm.news import Change, What
 from apps.crm.services import Identity
-from apps.engine import crm_changes, turn
+from apps.engine import crm_changes
 from apps.engine.models import Attempt, CrmTrigger, Event, Run
-from tests.factories import (
-    AttributeFactory,
-    CategoryFactory,
-    ConnectorFactory,
-    ContactFactory,
-    TagFactory,
-    published,
-)
+from tests.engine.crm_listening import BY_PHONE, PHONE, events, listening, tags_whom_it_maps
+from tests.factories import AttributeFactory, CategoryFactory, ContactFactory, TagFactory, published
 
 pytestmark = pytest.mark.django_db
-
-PHONE = "+4915112345678"
-BY_PHONE = {"phone": "{{ event.phone }}", "name": "{{ event.name }}"}
-
-
-def listening(what, *steps, mapping=None, **narrowed):
-    """A published connector that is started by changes."""
-    connector = published(*(steps or [[(StopRun, {})]]), mapping=mapping)
-    CrmTrigger.objects.create(connector=connector, what=what, **narrowed)
-    return connector
-
-
-def events(connector):
-    return [event.payload for event in Event.objects.filter(connector=connector).order_by("pk")]
 
 
 # --- what is told ---------------------------------------------------------------------------------
@@ -209,243 +183,9 @@ def test_contacts_deleted_together_are_told_one_by_one(admin_client, drain, cloc
     assert set(Attempt.objects.values_list("note", flat=True)) == {"No contact mapped"}
 
 
-# --- whom it starts -------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize(
-    "why", ["the trigger is off", "the connector is off", "the connector was never published"]
-)
-def test_who_takes_no_events_gets_none(why):
-    connector = listening("tag_added")
-    if "trigger" in why:
-        CrmTrigger.objects.update(enabled=False)
-    elif "never" in why:
-        Connector.objects.update(published=None)
-    else:
-        Connector.objects.update(enabled=False)
-    services.add_tags(ContactFactory(), [TagFactory()])
-    assert not Event.objects.exists() and not Run.objects.filter(connector=connector).exists()
-
-
-def test_a_change_that_meets_two_of_its_triggers_starts_a_connector_once():
-    tag = TagFactory()
-    connector = listening("tag_added", tag=tag)
-    CrmTrigger.objects.create(connector=connector, what="tag_added")
-    services.add_tags(ContactFactory(), [tag])
-    assert len(events(connector)) == 1
-
-
-def test_its_run_takes_the_revision_that_is_published_now():
-    connector = listening("tag_added")
-    first = connector.published_id
-    publish(connector)
-    services.add_tags(ContactFactory(), [TagFactory()])
-    assert Run.objects.get().revision_id > first
-
-
-def test_a_field_mapping_that_finds_somebody_wins_else_it_is_the_contact_that_changed(drain, clock):
-    tag = TagFactory()
-    mapping = {"phone": "{{ event.contact.email }}"}
-    nobody = listening("tag_added", [(AddTag, {"new_tags": "seen"})], mapping=mapping, tag=tag)
-    contact = ContactFactory(phone=PHONE, email="ana@example.com")
-    services.add_tags(contact, [tag])
-    drain()
-    run = Run.objects.get(connector=nobody)
-    assert run.contact_id == contact.pk
-    note = Attempt.objects.get(run=run, kind="field_mapping").note
-    assert note.endswith("The run goes on with the contact of its event.")
-    other = listening("tag_removed", mapping={"phone": "+4915187654321"})
-    services.remove_tags(contact, [tag])
-    drain()
-    assert Run.objects.get(connector=other).contact.phone == "+4915187654321"
-
-
-def test_it_keeps_order_per_contact(drain, clock):
-    connector = listening("tag_added", [(AddTag, {"new_tags": "{{ event.tag }} seen"})])
-    connector.in_order = True
-    connector.save(update_fields=["in_order"])
-    CrmTrigger.objects.update(tag=TagFactory(name="vip"))
-    publish(connector)
-    contact = ContactFactory()
-    services.add_tags(contact, [TagFactory(name="other"), CrmTrigger.objects.get().tag])
-    drain()
-    run = Run.objects.get()
-    assert (run.state, run.line) == ("done", contact.pk)
-
-
-# --- loops ----------------------------------------------------------------------------------------
-
-
-def loop(*tags):
-    """Takes off the tag and puts it on again, which starts it."""
-    again = [(RemoveTag, {"tag_names": "vip"}), (AddTag, {"new_tags": "vip"})]
-    return listening("tag_added", again, tag=TagFactory(name="vip"))
-
-
-def test_a_connector_that_starts_itself_is_stopped_at_the_tenth_re_entry(drain, clock):
-    connector = loop()
-    contact = ContactFactory()
-    services.add_tags(contact, [CrmTrigger.objects.get().tag])
-    drain()
-    runs = list(Run.objects.order_by("pk"))
-    assert [run.state for run in runs] == ["done"] * 10 + ["stopped"]
-    last = runs[-1]
-    assert last.error == "Loop detected: stopped after 10 rotations"
-    assert (last.chain, last.finished_at) == ([connector.pk] * 10, clock.now)
-    entry = Attempt.objects.get(run=last)
-    assert (entry.label, entry.note, entry.result) == ("Loop guard", last.error, "stopped")
-
-
-def test_a_loop_over_two_connectors_is_stopped_too(drain, clock):
-    a, b = TagFactory(name="a"), TagFactory(name="b")
-    first = listening("tag_added", [(RemoveTag, {"tag_names": "a"}), (AddTag, {"new_tags": "b"})])
-    second = listening("tag_added", [(RemoveTag, {"tag_names": "b"}), (AddTag, {"new_tags": "a"})])
-    CrmTrigger.objects.filter(connector=first).update(tag=a)
-    CrmTrigger.objects.filter(connector=second).update(tag=b)
-    services.add_tags(ContactFactory(), [a])
-    drain()
-    stopped = Run.objects.get(state="stopped")
-    assert (stopped.connector_id, stopped.chain) == (first.pk, [first.pk, second.pk] * 10)
-    assert Run.objects.filter(state="done").count() == 20
-
-
-def test_a_loop_does_not_branch(drain, clock):
-    """Three changes in each run: 3 ** 10 runs, if each started one."""
-    tags = [(RemoveTag, {"tag_names": "a, b, c"}), (AddTag, {"new_tags": "a, b, c"})]
-    connector = listening("tag_added", tags)
-    services.add_tags(ContactFactory(), [TagFactory(name="a")])
-    drain()
-    states = Run.objects.order_by("pk").values_list("state", flat=True)
-    assert (list(states).count("done"), len(states)) == (10, 31)
-    told = "Loop detected: run 1 has started this connector already"
-    first = Run.objects.order_by("pk")[2:4]
-    assert [run.error.replace(str(Run.objects.earliest("pk").pk), "1", 1) for run in first] == [
-        told
-    ] * 2
-    assert all(Attempt.objects.get(run=run).label == "Loop guard" for run in first)
-    assert Run.objects.latest("pk").chain == [connector.pk] * 10
-
-
-def test_who_is_not_in_the_chain_is_started_by_each_change(post, drain, clock):
-    connector = listening("tag_added")
-    post(published([(AddTag, {"new_tags": "a, b, c"})], mapping=BY_PHONE), {"phone": PHONE})
-    drain()
-    assert sorted(e["tag"] for e in events(connector)) == ["a", "b", "c"]
-    assert set(Run.objects.values_list("error", flat=True)) == {""}
-
-
-def test_a_straight_chain_is_cut_after_fifty_hops(drain, clock, settings):
-    settings.MAX_HOPS = 3
-    tags = [TagFactory(name=f"t{n}") for n in range(6)]
-    for here, following in pairwise(tags):
-        listening("tag_added", [(AddTag, {"new_tags": following.name})], tag=here)
-    services.add_tags(ContactFactory(), [tags[0]])
-    drain()
-    states = list(Run.objects.order_by("pk").values_list("state", flat=True))
-    assert states == ["done"] * 4 + ["stopped"]
-    assert Run.objects.latest("pk").error == "Chain too long: stopped after 3 hops"
-
-
-def test_what_people_do_begins_a_chain(drain, clock):
-    connector = listening("tag_added")
-    for _ in range(15):
-        services.add_tags(ContactFactory(), [TagFactory()], "user", 1)
-    drain()
-    assert list(Run.objects.values_list("state", "chain")) == [("stopped", [])] * 15
-    assert Run.objects.filter(connector=connector, error="").count() == 15
-
-
-# --- once, and at what cost -----------------------------------------------------------------------
-
-
 @pytest.fixture
 def tagger():
-    return published([(AddTag, {"new_tags": "vip"})], mapping=BY_PHONE)
-
-
-def test_a_turn_that_is_done_again_makes_one_event(post, drain, clock, tagger, monkeypatch):
-    connector = listening("tag_added")
-    lost, write = [], turn._write
-
-    def lose_once(*args):
-        write(*args)
-        if not lost:
-            lost.append(Event.objects.filter(connector=connector).count())
-            raise OperationalError("database is locked")
-
-    monkeypatch.setattr(turn, "_write", lose_once)
-    post(tagger, {"phone": PHONE})
-    drain()
-    assert lost == [1]  # it was there, and went with the turn
-    assert len(events(connector)) == Run.objects.filter(connector=connector).count() == 1
-
-
-def test_an_action_that_breaks_after_the_change_takes_its_event_along(
-    post, drain, clock, tagger, monkeypatch
-):
-    connector = listening("tag_added")
-    add = services.add_tags
-
-    def break_after(*args, **kwargs):
-        add(*args, **kwargs)
-        raise RuntimeError("broken")
-
-    monkeypatch.setattr(services, "add_tags", break_after)
-    post(tagger, {"phone": PHONE})
-    drain()
-    assert not ContactTag.objects.exists() and events(connector) == []
-
-
-def test_what_is_rolled_back_was_never_told():
-    connector = listening("tag_added")
-    with pytest.raises(SystemExit), transaction.atomic():
-        services.add_tags(ContactFactory(), [TagFactory()])
-        assert len(events(connector)) == 1
-        raise SystemExit
-    assert not Event.objects.exists() and not Run.objects.exists()
-
-
-def looks(work):
-    with CaptureQueriesContext(connection) as captured:
-        work()
-    return [q["sql"] for q in captured.captured_queries if "engine_crmtrigger" in q["sql"]]
-
-
-def test_a_turn_looks_once_for_who_listens_and_not_at_all_without_a_change(
-    post, drain, clock, tagger, monkeypatch
-):
-    monkeypatch.setattr(turn, "SECONDS", 60)  # all in one turn, however busy the machine is
-    for number in range(5):
-        post(tagger, {"phone": f"+491511234567{number}"})
-    assert len(looks(drain)) == 1
-    for number in range(5):
-        post(tagger, {"phone": f"+491511234567{number}"})
-    assert looks(drain) == []
-    assert ContactTag.objects.count() == 5
-
-
-def test_a_trigger_is_in_force_as_soon_as_it_is_saved(post, drain, clock, tagger):
-    connector = ConnectorFactory()
-    post(tagger, {"phone": PHONE})
-    drain()
-    connector = listening("tag_added")
-    post(tagger, {"phone": "+4915112345679"})
-    drain()
-    assert len(events(connector)) == 1
-
-
-def test_one_change_of_many_contacts_is_a_few_statements(monkeypatch, django_assert_num_queries):
-    contacts = [ContactFactory().pk for _ in range(25)]
-    connector = listening("tag_added")
-    monkeypatch.setattr(crm_changes, "SLICE", 10)
-    tag = TagFactory(name="imported")
-    change = Change(What.TAG_ADDED, [*contacts, 10**9], tag.pk, tag.name)
-    with CaptureQueriesContext(connection) as captured:
-        news.tell(change)
-    work = [q for q in captured.captured_queries if "SAVEPOINT" not in q["sql"]]
-    assert len(work) <= 1 + 3 * 5
-    assert [e["contact"]["id"] for e in events(connector)] == contacts
-    assert sorted(Run.objects.values_list("contact_id", flat=True)) == sorted(contacts)
+    return tags_whom_it_maps()
 
 
 # --- pages ----------------------------------------------------------------------------------------

@@ -4,14 +4,12 @@ from typing import Any
 
 from django.conf import settings
 from django.db import models
-from django.db.models import QuerySet
-from django.db.models.functions import Lower
 
-from apps.core import phone
 from apps.core.jobs import JobFailed, long_job
 from apps.core.transfer.exporting import ExportJob
 from apps.core.transfer.importing import ImportJob, Refused, Row, Tally
 from apps.crm.models import Contact
+from apps.crm.searching import search
 from apps.crm.services import Identity
 from apps.crm.transfer import people
 from apps.crm.transfer.columns import ATTRIBUTE, ContactColumns
@@ -62,7 +60,7 @@ class ContactExport(ExportJob):
 
     def lines(self, after: int, limit: int) -> list[tuple[int, list[str]]]:
         self._check_filters()
-        chosen = matching(self.search).filter(pk__gt=after).order_by("pk")
+        chosen = search(Contact.objects.all(), self.search).filter(pk__gt=after).order_by("pk")
         if self.tag_id:
             chosen = chosen.filter(tag_links__tag=self.tag_id)
         if self.category_id:
@@ -75,17 +73,6 @@ class ContactExport(ExportJob):
             raise JobFailed(
                 "The tag or category was changed or deleted meanwhile: begin a new export."
             )
-
-
-def matching(search: str) -> QuerySet[Contact]:
-    """A number or an address is looked up, anything else is part of a name."""
-    term, number = search.strip(), phone.normalise(search)
-    if number:
-        return Contact.objects.filter(phone__in=phone.spellings(number))
-    if "@" in term:
-        by_email = Contact.objects.alias(lower=Lower("email")).filter(lower=term.lower())
-        return by_email.exclude(email="")  # as the index has it
-    return Contact.objects.filter(name__icontains=term) if term else Contact.objects.all()
 
 
 @long_job

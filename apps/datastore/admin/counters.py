@@ -7,7 +7,6 @@ from django import forms
 from django.contrib import admin, messages
 from django.core.exceptions import PermissionDenied
 from django.db.models import Prefetch, QuerySet
-from django.db.models.functions import Lower
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.urls import reverse
 from django.utils import timezone
@@ -18,9 +17,9 @@ from unfold.contrib.filters.admin import RelatedDropdownFilter
 from unfold.decorators import action, display
 from unfold.widgets import UnfoldAdminSelectWidget
 
-from apps.core import phone
 from apps.core.pages import Asks, LargeTableAdmin, RefusesUsed, clipped, link
 from apps.crm.models import Contact
+from apps.crm.searching import by_address
 from apps.crm.sections import Section, contact_section
 from apps.crm.services import timezones
 from apps.datastore import counters
@@ -176,10 +175,8 @@ class CounterValueAdmin(LargeTableAdmin):
     def get_search_results(self, request: HttpRequest, queryset: Any, search_term: str) -> Any:
         term = search_term.strip()
         if term:
-            people = Contact.objects.alias(lower=Lower("email"))
-            number = phone.normalise(term)
-            people = people.filter(phone=number) if number else people.filter(lower=term.lower())
-            queryset = queryset.filter(contact__in=list(people.values_list("pk", flat=True)[:1000]))
+            found = by_address(Contact.objects.all(), term).values_list("pk", flat=True)
+            queryset = queryset.filter(contact__in=list(found[:1000]))
         return queryset, False
 
     @display(description="Contact")

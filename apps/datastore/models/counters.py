@@ -3,13 +3,12 @@
 from typing import Any
 
 from django.core.exceptions import ValidationError
-from django.core.validators import MaxValueValidator, MinValueValidator, RegexValidator
+from django.core.validators import MaxValueValidator, MinValueValidator
 from django.db import models
 from django.db.models import Q
 from django.db.models.functions import Lower
-from django.utils.text import slugify
 
-from apps.core import clock
+from apps.core import clock, keys
 from apps.crm.models import Contact
 
 # As far as both databases and JSON count exactly. A value stays within it.
@@ -34,15 +33,10 @@ class Counter(models.Model):
 
     name = models.CharField(max_length=100)
     key = models.CharField(
-        max_length=60,
+        max_length=keys.LENGTH,
         unique=True,
         blank=True,
-        validators=[
-            RegexValidator(
-                r"\A[a-z][a-z0-9_]*\Z",
-                "Write it in small letters, digits and underscores, a letter first.",
-            )
-        ],
+        validators=[keys.is_key],
         help_text="How texts name it: {{ counters.key }}. Made from the name if empty; it never "
         "changes.",
     )
@@ -114,18 +108,10 @@ class Counter(models.Model):
 
     def save(self, *args: Any, **kwargs: Any) -> None:
         if not self.key:
-            self.key = self._free_key()
+            made = keys.key_from(self.name) or keys.key_from(f"counter {self.name}")
+            taken = set(Counter.objects.exclude(pk=self.pk).values_list("key", flat=True))
+            self.key = keys.free_key(made, taken)
         super().save(*args, **kwargs)
-
-    def _free_key(self) -> str:
-        base = slugify(self.name).replace("-", "_")[:50].strip("_")
-        base = base if base[:1].isalpha() else f"counter_{base}".rstrip("_")
-        taken = set(Counter.objects.exclude(pk=self.pk).values_list("key", flat=True))
-        key, count = base, 1
-        while key in taken:
-            count += 1
-            key = f"{base}_{count}"
-        return key
 
 
 class CounterValue(models.Model):
