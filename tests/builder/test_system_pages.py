@@ -72,3 +72,14 @@ def test_pages_allow_no_inline_script(admin_client):
     assert "script-src 'self'" in policy
     assert "unsafe-eval" not in policy
     assert "<script>" not in answer.content.decode()
+
+
+def test_an_empty_list_says_whether_it_is_new_or_narrowed(admin_client):
+    page = reverse("admin:crm_contact_changelist")
+    new = admin_client.get(page).content.decode()
+    assert "No contacts yet" in new
+    assert "Add contact" in new
+    assert "Show all" not in new
+    narrowed = admin_client.get(page, {"q": "nobody"}).content.decode()
+    assert "No contacts found" in narrowed
+    assert '<a href="?"' in narrowed
