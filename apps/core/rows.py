@@ -24,8 +24,25 @@ def by_key(model: Any, keys: Collection[Any]) -> dict[Any, Any]:
     """The rows with these primary keys, by key."""
     if not keys:
         return {}
-    marks = ", ".join(["%s"] * len(keys))
-    return {row.pk: row for row in select(model, f"id IN ({marks})", list(keys))}
+    which, given = among("id", keys)
+    return {row.pk: row for row in select(model, which, [given])}
+
+
+def one(model: Any, name: str, value: Any) -> Any:
+    """The row with this value in a unique column; None without one."""
+    field = model._meta.get_field(name)
+    prepare = _preparation(field)
+    given = prepare(value) if prepare else value
+    found = select(model, f"{connection.ops.quote_name(field.column)} = %s", [given])
+    return found[0] if found else None
+
+
+def among(column: str, ids: Collection[Any]) -> tuple[str, Any]:
+    """A condition that is the same text for any number of ids, and its one parameter. (A mark for
+    each id makes a new statement each time, which nothing remembers.)"""
+    if connection.vendor == "postgresql":
+        return f"{column} = ANY(%s)", list(ids)
+    return f"{column} IN (SELECT value FROM json_each(%s))", json.dumps(list(ids))
 
 
 @cache

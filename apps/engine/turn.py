@@ -214,15 +214,16 @@ def fence(runs: list[Run]) -> list[Run]:
     """Fence and row lock in one statement: the runs that are still ours, in the order of their
     contacts, so that two turns lock contacts in the same order. It writes nothing: a turn is over
     long before a lease is, and gives its runs their new leases itself."""
-    marks = ", ".join(["(%s, %s)"] * len(runs))
+    epochs = {run.pk: run.lease_epoch for run in runs}
+    which, given = rows.among("id", epochs)
     lock = "FOR NO KEY UPDATE" if is_postgresql() else ""
     with connection.cursor() as cursor:
         cursor.execute(
-            "SELECT id FROM engine_run WHERE state = 'leased'"
-            f" AND (id, lease_epoch) IN (VALUES {marks}) ORDER BY id {lock}",
-            [value for run in runs for value in (run.pk, run.lease_epoch)],
+            "SELECT id, lease_epoch FROM engine_run"
+            f" WHERE state = 'leased' AND {which} ORDER BY id {lock}",
+            [given],
         )
-        mine = {pk for (pk,) in cursor.fetchall()}
+        mine = {pk for pk, epoch in cursor.fetchall() if epoch == epochs[pk]}
     return sorted(
         (run for run in runs if run.pk in mine),
         key=lambda run: (run.contact_id or 0, run.pk),

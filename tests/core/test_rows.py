@@ -2,9 +2,11 @@
 
 from datetime import UTC, date, datetime
 from decimal import Decimal
+from uuid import uuid4
 
 import pytest
 
+from apps.actions.http.mapping import HttpMapping
 from apps.core import rows
 from apps.crm.models import AttributeValue, Contact, ContactTag
 from apps.engine.models import Attempt
@@ -88,3 +90,13 @@ def test_many_values_are_added_or_replaced():
         rows.upsert_many(values, ["contact_id", "attribute_id"])
     assert [value.text for value in contact.attribute_values.all()] == ["new", "new"]
     rows.upsert_many([], ["contact_id"])
+
+
+def test_rows_are_found_by_their_keys_and_by_a_unique_column():
+    ana, ben, _ = (ContactFactory() for _ in range(3))
+    assert rows.by_key(Contact, [ben.pk, ana.pk, 0]) == {ana.pk: ana, ben.pk: ben}
+    assert rows.by_key(Contact, []) == {}
+    mapping = HttpMapping.objects.create(action_uid=uuid4(), structure=[[".id", "number"]])
+    found = rows.one(HttpMapping, "action_uid", mapping.action_uid)
+    assert (found, found.structure) == (mapping, [[".id", "number"]])
+    assert rows.one(HttpMapping, "action_uid", uuid4()) is None

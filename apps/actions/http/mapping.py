@@ -133,7 +133,8 @@ def _known(run: Performing, action_uid: UUID, answer: dict[str, Any]) -> Known:
 
 
 def of(action_uid: UUID) -> HttpMapping | None:
-    return HttpMapping.objects.filter(action_uid=action_uid).first()
+    found: HttpMapping | None = rows.one(HttpMapping, "action_uid", action_uid)
+    return found
 
 
 # --- structures ----------------------------------------------------------------------------------

@@ -167,7 +167,7 @@ def _store(table: Table, sheet: _Sheet, columns: list[Column]) -> Taken:
 
 
 def _by_key(table_id: int, keys: list[str]) -> dict[str, Row]:
-    which, given = statements.among("key_value", keys)  # type: ignore[arg-type]
+    which, given = core_rows.among("key_value", keys)
     found = core_rows.select(Row, f"table_id = %s AND {which}", [table_id, given]) if keys else []
     return {row.key_value: row for row in found}
 

@@ -9,6 +9,7 @@ from django.db import connection
 
 from apps.core import clock
 from apps.core.due import is_postgresql, moment
+from apps.core.rows import among
 
 # The values of a patch: by column id; None takes the value away.
 Patch = Mapping[int, Any]
@@ -30,13 +31,6 @@ def lock_table(table_id: int) -> bool:
     with connection.cursor() as cursor:
         cursor.execute(f"SELECT id FROM datastore_table WHERE id = %s{lock}", [table_id])
         return cursor.fetchone() is not None
-
-
-def among(column: str, ids: Collection[int]) -> tuple[str, Any]:
-    """A condition that holds for any number of ids, and its one parameter."""
-    if is_postgresql():
-        return f"{column} = ANY(%s)", list(ids)
-    return f"{column} IN (SELECT value FROM json_each(%s))", json.dumps(list(ids))
 
 
 def write_values(ids: Collection[int], patch: Patch, index: Index, cause: Sequence[Any]) -> None:
