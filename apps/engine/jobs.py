@@ -75,13 +75,15 @@ def _slices(claimed: Job, prepared: Any) -> None:
 def _fenced(job: Job) -> Any:
     """The row as it is now, locked; None when it is no longer ours."""
     lock = "FOR NO KEY UPDATE" if is_postgresql() else ""
-    where = f"id = %s AND state = 'working' AND lease_epoch = %s {lock}"
-    return next(iter(rows.select(type(job), where, [job.pk, job.lease_epoch])), None)
+    where = f"id = %s AND state = 'working' AND lease_owner = %s AND lease_epoch = %s {lock}"
+    found = rows.select(type(job), where, [job.pk, job.lease_owner, job.lease_epoch])
+    return next(iter(found), None)
 
 
 def _ours(job: Job) -> Any:
     table: Any = type(job)._default_manager
-    return table.filter(pk=job.pk, state=Job.State.WORKING, lease_epoch=job.lease_epoch)
+    lease = {"lease_owner": job.lease_owner, "lease_epoch": job.lease_epoch}
+    return table.filter(pk=job.pk, state=Job.State.WORKING, **lease)
 
 
 def _end(job: Job, state: str, note: str) -> None:

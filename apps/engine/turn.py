@@ -213,15 +213,16 @@ def ring_after_commit(story: Story) -> None:
 def fence(runs: list[Run]) -> list[Run]:
     """Fence and row lock in one statement: the runs that are still ours, in the order of their
     contacts, so that two turns lock contacts in the same order. It writes nothing: a turn is over
-    long before a lease is, and gives its runs their new leases itself."""
+    long before a lease is, and gives its runs their new leases itself. (The owner counts as well: a
+    claim that a power cut undid leaves its epoch for the next one.)"""
     epochs = {run.pk: run.lease_epoch for run in runs}
     which, given = rows.among("id", epochs)
     lock = "FOR NO KEY UPDATE" if is_postgresql() else ""
     with connection.cursor() as cursor:
         cursor.execute(
             "SELECT id, lease_epoch FROM engine_run"
-            f" WHERE state = 'leased' AND {which} ORDER BY id {lock}",
-            [given],
+            f" WHERE state = 'leased' AND lease_owner = %s AND {which} ORDER BY id {lock}",
+            [owner(), given],
         )
         mine = {pk for pk, epoch in cursor.fetchall() if epoch == epochs[pk]}
     return sorted(

@@ -1,7 +1,7 @@
 """Turns: one commit for many runs, fences, and errors that harm only the guilty."""
 
 import pytest
-from django.db import DataError, OperationalError, connection
+from django.db import DataError, OperationalError, connection, transaction
 from django.db.models import F
 from django.test.utils import CaptureQueriesContext
 
@@ -49,13 +49,36 @@ def test_a_turn_of_many_runs_writes_them_together(post, monkeypatch):
     assert Attempt.objects.count() == 33
 
 
-def test_a_run_that_was_taken_away_is_dropped_before_anything_is_performed(post):
+@pytest.mark.parametrize("taken", [{"lease_epoch": F("lease_epoch") + 1}, {"lease_owner": "other"}])
+def test_a_run_that_was_taken_away_is_dropped_before_anything_is_performed(post, taken):
     post_people(post, tagger(), 2)
     mine = claims.claim_batch()
-    Run.objects.filter(pk=mine[0].pk).update(lease_epoch=F("lease_epoch") + 1)
+    Run.objects.filter(pk=mine[0].pk).update(**taken)
     turn.work_off(mine)
     assert Contact.objects.count() == 1
     assert set(Run.objects.values_list("state", flat=True)) == {"leased", "done"}
+
+
+@pytest.mark.django_db(transaction=True)
+def test_claims_alone_do_not_wait_for_the_disk(post, is_postgresql):
+    if not is_postgresql:
+        pytest.skip("SQLite writes through for every commit.")
+
+    def waits():
+        with connection.cursor() as cursor:
+            cursor.execute("SHOW synchronous_commit")
+            return cursor.fetchone() == ("on",)
+
+    post(published([(StopRun, {})]), {})
+    with transaction.atomic():
+        (run,) = claims.claim_batch()
+        assert not waits()
+    assert waits()
+    with transaction.atomic():
+        turn.turn([run])
+        assert waits()
+    run.refresh_from_db()
+    assert run.state == "stopped"
 
 
 def test_a_turn_that_runs_out_of_time_goes_on_with_the_rest(post, monkeypatch):
