@@ -78,7 +78,8 @@ def _loading(model: Any) -> tuple[list[str], list[tuple[int, Any]]]:
 def insert(rows: Sequence[models.Model]) -> None:
     """Add new rows of one model in one go; they don't learn their ids.
 
-    COPY on PostgreSQL: a third of the time that bulk_create takes, on both sides.
+    COPY on PostgreSQL: a third of the time that bulk_create takes, on both sides. A single row is
+    there sooner by a plain INSERT, which is one message instead of two.
     """
     if not rows:
         return
@@ -86,7 +87,9 @@ def insert(rows: Sequence[models.Model]) -> None:
     table, names, marks = _target(model)
     values = [_values(row) for row in rows]
     with connection.cursor() as cursor:
-        if connection.vendor == "postgresql":
+        if len(values) == 1:
+            cursor.execute(f"INSERT INTO {table} ({names}) VALUES ({marks})", values[0])
+        elif connection.vendor == "postgresql":
             with cursor.copy(f"COPY {table} ({names}) FROM STDIN") as copy:
                 for each in values:
                     copy.write_row(each)

@@ -118,11 +118,12 @@ class Exchange:
         return [connector for connector, held in self._by_connector.items() if held >= half]
 
     def start(self, flights: Iterable[Flight]) -> None:
-        """Make the requests of committed intents."""
+        """Make the requests of committed intents; they leave at once."""
         for flight in flights:
             self._flights[flight.row.pk] = flight
             self._by_connector[flight.run.connector_id] += 1
             self.pool.start(flight.row.pk, keyed(flight.outcome.request, flight.row))
+        self.wait(0)
 
     def wait(self, seconds: float, wake: Iterable[int] = ()) -> None:
         """Until a call has ended or a descriptor of `wake` can be read, at most so long."""

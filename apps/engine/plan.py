@@ -1,11 +1,10 @@
 """A revision as the engine runs it: thawed once, flat, immutable, cached."""
 
 from collections.abc import Iterable
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
-
-from django.db import connection
 
 from apps.connectors.frozen import Document, thaw_action
 from apps.connectors.models import Action, Revision
@@ -79,12 +78,16 @@ def _cached(revision_id: int) -> Plan:
     return compile_plan(revision.document, revision.connector_id)
 
 
+def compiled(revision_ids: Iterable[int]) -> dict[int, Plan]:
+    """The plans of those revisions that were seen once or are there. Revisions never change, so a
+    cached plan never ages; but its connector may have been deleted since."""
+    plans = {}
+    for revision_id in set(revision_ids):
+        with suppress(Revision.DoesNotExist):
+            plans[revision_id] = _cached(revision_id)
+    return plans
+
+
 def plans_of(revision_ids: Iterable[int]) -> dict[int, Plan]:
-    """The plans of those revisions that are still there. Revisions never change, so a cached plan
-    never ages; but its connector may have been deleted, which is asked each time."""
-    wanted = list(set(revision_ids))
-    marks = ", ".join(["%s"] * len(wanted)) or "NULL"
-    with connection.cursor() as cursor:
-        cursor.execute(f"SELECT id FROM connectors_revision WHERE id IN ({marks})", wanted)
-        there = [revision_id for (revision_id,) in cursor.fetchall()]
-    return {revision_id: _cached(revision_id) for revision_id in there}
+    """The plans of those revisions that are still there."""
+    return compiled(Revision.objects.filter(pk__in=set(revision_ids)).values_list("pk", flat=True))

@@ -23,7 +23,7 @@ from apps.engine.context import AttributeBook, RunContext
 from apps.engine.dialling import write_outcomes
 from apps.engine.models import Event, Run
 from apps.engine.order import release_after
-from apps.engine.plan import Plan, plans_of
+from apps.engine.plan import Plan, compiled
 
 logger = logging.getLogger(__name__)
 
@@ -177,7 +177,7 @@ def turn(runs: list[Run], landed: Landed | None = None, alone: bool = False) -> 
     leased. Those in `landed` go on from their answers, and leave it when that is committed. Raises
     whatever the database raises; nothing of the turn has happened then."""
     landed = {} if landed is None else landed
-    plans = plans_of(run.revision_id for run in runs)
+    plans = compiled(run.revision_id for run in runs)
     with transaction.atomic():
         if is_postgresql() and any(
             plans[run.revision_id].touches_shared(run.position)
@@ -186,7 +186,8 @@ def turn(runs: list[Run], landed: Landed | None = None, alone: bool = False) -> 
         ):
             with connection.cursor() as cursor:
                 cursor.execute("SELECT pg_advisory_xact_lock(%s)", [SHARED_LOCK])
-        mine = fence(runs)
+        mine, published = fence(runs)
+        plans = {pk: plan for pk, plan in plans.items() if pk in published}
         story = Story()
         with connection.execute_wrapper(story.writes), crm_changes.one_look():
             reached = _advance_all(mine, plans, story, landed, alone)
@@ -210,9 +211,10 @@ def ring_after_commit(story: Story) -> None:
         ring(min(delay.wake_at for delay in story.delays))
 
 
-def fence(runs: list[Run]) -> list[Run]:
+def fence(runs: list[Run]) -> tuple[list[Run], set[int]]:
     """Fence and row lock in one statement: the runs that are still ours, in the order of their
-    contacts, so that two turns lock contacts in the same order. It writes nothing: a turn is over
+    contacts, so that two turns lock contacts in the same order; and those of their revisions that
+    are still there. It writes nothing: a turn is over
     long before a lease is, and gives its runs their new leases itself. (The owner counts as well: a
     claim that a power cut undid leaves its epoch for the next one.)"""
     epochs = {run.pk: run.lease_epoch for run in runs}
@@ -220,15 +222,18 @@ def fence(runs: list[Run]) -> list[Run]:
     lock = "FOR NO KEY UPDATE" if is_postgresql() else ""
     with connection.cursor() as cursor:
         cursor.execute(
-            "SELECT id, lease_epoch FROM engine_run"
+            "SELECT id, lease_epoch, revision_id, EXISTS ("
+            "SELECT 1 FROM connectors_revision WHERE id = revision_id) FROM engine_run"
             f" WHERE state = 'leased' AND lease_owner = %s AND {which} ORDER BY id {lock}",
             [owner(), given],
         )
-        mine = {pk for pk, epoch in cursor.fetchall() if epoch == epochs[pk]}
-    return sorted(
+        found = cursor.fetchall()
+    mine = {pk for pk, epoch, _, _ in found if epoch == epochs[pk]}
+    ours = sorted(
         (run for run in runs if run.pk in mine),
         key=lambda run: (run.contact_id or 0, run.pk),
     )
+    return ours, {revision for _, _, revision, is_there in found if is_there}
 
 
 def _advance_all(
