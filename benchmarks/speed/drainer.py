@@ -1,24 +1,37 @@
 """One worker process that works off what is due, and says what that took. Runs inside the
-installation: python -m benchmarks.speed.drainer
+installation: python -m benchmarks.speed.drainer [--plans]
 
-prints {"seconds", "cpu"}: from its first look to the last run's end.
+prints {"seconds", "cpu"}: from its first look to the last run's end; with --plans, how PostgreSQL
+does each of its statements.
 """
 
 import json
+import sys
 import time
 
 import django
 
-if __name__ == "__main__":
-    django.setup()
+
+def work_off() -> None:
     from apps.engine import calls
     from apps.engine.agenda import look
     from apps.engine.drain import round_of_lanes
 
-    begun, cpu = time.monotonic(), time.process_time()
     while True:
         if not round_of_lanes(look().due()):
             if not calls.exchange().in_flight:
                 break
             calls.exchange().wait(0.05)
-    print(json.dumps({"seconds": time.monotonic() - begun, "cpu": time.process_time() - cpu}))
+
+
+def took() -> dict[str, float]:
+    begun, cpu = time.monotonic(), time.process_time()
+    work_off()
+    return {"seconds": time.monotonic() - begun, "cpu": time.process_time() - cpu}
+
+
+if __name__ == "__main__":
+    django.setup()
+    from benchmarks.speed import plans
+
+    print(json.dumps(plans.of(work_off) if "--plans" in sys.argv else took()))

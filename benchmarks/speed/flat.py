@@ -12,6 +12,7 @@ from apps.core import clock
 from benchmarks.speed import backlog, machine
 from benchmarks.speed.echo import Echo
 from benchmarks.speed.figures import SHARE, of
+from benchmarks.speed.plans import Plans
 from tests.installation import ROOT, Installation, installed
 
 RESULT = Path(__file__).parent.parent / "flat.md"
@@ -39,8 +40,9 @@ def main(server: str) -> None:
             [_work(made, flows[made]) for made in ((empty, full) if n % 2 else (full, empty))]
             for n in range(PAIRS)
         ]
+        plans = [_plans(made, flows[made]) for made in (empty, full)]
     measured = [pair if n % 2 else pair[::-1] for n, pair in enumerate(pairs)]
-    _write(server, finished, asleep, measured)
+    _write(server, finished, asleep, measured, _compared(*plans))
 
 
 def _flow(made: Installation) -> dict[str, Any]:
@@ -71,7 +73,30 @@ def _work(made: Installation, flow: dict[str, Any]) -> dict[str, float]:
     }
 
 
-def _write(server: str, finished: int, asleep: int, pairs: list[list[dict[str, float]]]) -> None:
+def _plans(made: Installation, flow: dict[str, Any]) -> Plans:
+    """How the statements of such work are done."""
+    backlog.due_runs(made.env["DATABASE_URL"], flow, 1, RUNS)
+    found: Plans = json.loads(made.run("-m", "benchmarks.speed.drainer", "--plans"))
+    return found
+
+
+def _compared(empty: Plans, full: Plans) -> list[str]:
+    both = sorted(empty.keys() & full.keys())
+    other = [statement for statement in both if empty[statement] != full[statement]]
+    same = len(both) - len(other)
+    lines = ["", f"Plans: {same} of {len(both)} statements are done in the same way in both."]
+    for statement in other:
+        lines += ["", f"- `{statement} …`: empty {empty[statement]}, full {full[statement]}."]
+    return lines
+
+
+def _write(
+    server: str,
+    finished: int,
+    asleep: int,
+    pairs: list[list[dict[str, float]]],
+    plans: list[str],
+) -> None:
     lines = [
         "# Flat: the same work in an empty and in a full database",
         "",
@@ -92,5 +117,6 @@ def _write(server: str, finished: int, asleep: int, pairs: list[list[dict[str, f
     ratio = statistics.median(full["per_second"] / empty["per_second"] for empty, full in pairs)
     buffers = statistics.median(full["buffers"] / empty["buffers"] for empty, full in pairs)
     lines += ["", f"Median ratio of runs/s {ratio:.2f}, of buffers by run {buffers:.2f}."]
+    lines += plans
     RESULT.write_text("\n".join(lines) + "\n")
-    print("\n".join(lines[-3:]), f"\nWritten to {RESULT.relative_to(ROOT)}")
+    print("\n".join(lines[-8:]), f"\nWritten to {RESULT.relative_to(ROOT)}")
