@@ -126,8 +126,9 @@ class Exchange:
         self.wait(0)
 
     def wait(self, seconds: float, wake: Iterable[int] = ()) -> None:
-        """Until a call has ended or a descriptor of `wake` can be read, at most so long."""
-        self._waiting += self.pool.poll(seconds, wake)
+        """Until a call has ended or a descriptor of `wake` can be read, at most so long; not at all
+        when there is an answer already."""
+        self._waiting += self.pool.poll(0 if self._waiting else seconds, wake)
 
     def answers(self) -> list[Flight]:
         """The flights that have ended, each with its answer."""

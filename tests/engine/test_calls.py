@@ -1,5 +1,8 @@
 """Outside calls of runs: intent, request, outcome; what becomes of them when something breaks."""
 
+from threading import Event
+from time import monotonic
+
 import pytest
 from django.test import override_settings
 
@@ -7,7 +10,7 @@ from apps.actions.kinds.http_api import HttpApi
 from apps.actions.kinds.stop import StopRun
 from apps.connectors.on_error import OnError
 from apps.core.http.guard import AllowList
-from apps.engine import calls
+from apps.engine import calls, turn
 from apps.engine.models import Attempt, Call, Delay, Run
 from tests.factories import published
 from tests.servers import serving
@@ -78,6 +81,25 @@ def test_the_intent_stands_in_the_database_before_the_request_leaves(server, pos
     drain()
     assert seen[0] == ("sending", True, "leased")
     assert Run.objects.get().state == "done"
+
+
+def test_a_request_leaves_with_its_turn_and_an_answer_that_is_there_is_not_waited_for(
+    server, post, drain
+):
+    connector = published([call(server)])
+    post(connector, {"n": 1})
+    drain()  # leaves a connection that is kept
+    asked = Event()
+    server.answer = lambda _: asked.set() or (200, {}, b"{}")
+    post(connector, {"n": 2})
+    assert turn.take_turn() == 1
+    assert asked.wait(30)  # nobody works on the calls meanwhile
+    began = monotonic()
+    for _ in range(3):
+        calls.exchange().wait(60)
+    assert monotonic() - began < 50
+    drain()
+    assert set(Run.objects.values_list("state", flat=True)) == {"done"}
 
 
 def test_a_lost_answer_of_a_post_is_unknown_and_nothing_is_called_twice(server, post, drain):
