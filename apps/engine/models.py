@@ -117,7 +117,7 @@ class Run(Caused, Due):
     event = loose_key(Event)
     connector = loose_key(Connector, db_index=False)
     revision = loose_key(Revision, db_index=False)
-    contact = loose_key("crm.Contact", null=True, db_index=False)
+    contact = loose_key("crm.Contact", null=True)
     state = models.CharField(max_length=10, choices=State, default=State.DUE)
     # Index into the revision's items: what is performed next.
     position = models.IntegerField(default=-1)
@@ -155,12 +155,6 @@ class Run(Caused, Due):
             ),
             models.Index(fields=["id"], name="engine_run_lease", condition=Q(state="leased")),
             models.Index(fields=["connector", "-id"], name="engine_run_connector"),
-            # Runs about nobody are left out: each of a run's five writes would touch it.
-            models.Index(
-                fields=["contact", "-id"],
-                name="engine_run_contact",
-                condition=Q(contact__isnull=False),
-            ),
             models.Index(
                 "connector",
                 "line",

@@ -141,11 +141,3 @@ def test_claiming_messages(full_tables):
     plan = plans_of(delivery.claim)
     assert_only_by_index(plan, "messaging_message")
     assert "messaging_outbox_order" in plan
-
-
-def test_the_runs_of_a_person(full_tables):
-    """On the person's page and before erasing."""
-    newest = Run.objects.filter(contact__in=[7, 9]).order_by("-pk")
-    plan = plans_of(lambda: list(newest[:20]))
-    assert_only_by_index(plan, "engine_run")
-    assert "engine_run_contact" in plan
