@@ -205,3 +205,19 @@ def test_the_look_reads_the_start_of_an_index(clock):
         plan = plans_of(read)
         assert_only_by_index(plan, "long_jobs_counting")
         assert "long_jobs_counting_due" in plan
+
+
+def test_statements_of_a_slice_are_planned_for_the_rows_that_are_there(monkeypatch, is_postgresql):
+    if not is_postgresql:
+        pytest.skip("SQLite keeps no plans.")
+    told = []
+
+    def ask(job):
+        with connection.cursor() as cursor:
+            cursor.execute("SHOW plan_cache_mode")
+            told.append(cursor.fetchone()[0])
+
+    monkeypatch.setattr(Counting, "make_trouble", ask)
+    counting(total=10, trouble_at=5)
+    jobs.turn()
+    assert told == ["force_custom_plan"]
