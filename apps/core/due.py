@@ -46,13 +46,15 @@ class Due(models.Model):
         `set_also` is SQL for further columns, such as an attempt counter. A claim does not wait for
         the database's disk: a power cut may undo it. So on its strength alone nothing may leave the
         database; the commit that has to come first, of a turn or of a message that is being sent,
-        checks owner and epoch, and makes the claim last as well.
+        checks whose lease it is, and makes the claim last as well.
         """
         table = connection.ops.quote_name(str(cls._meta.db_table))
-        # ARRAY(…) makes PostgreSQL evaluate the candidates once, whatever plan it picks.
-        chosen = f"= ANY(ARRAY({candidates}))" if is_postgresql() else f"IN ({candidates})"
         if is_postgresql():
+            # ARRAY(…) makes PostgreSQL evaluate the candidates once, whatever plan it picks.
+            chosen = f"= ANY(ARRAY({candidates}))"
             chosen += " AND (SELECT set_config('synchronous_commit', 'off', true)) IS NOT NULL"
+        else:
+            chosen = f"IN ({candidates})"
         until = moment(clock.now() + LEASE)
         with connection.cursor() as cursor:
             cursor.execute(

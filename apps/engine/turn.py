@@ -214,9 +214,9 @@ def ring_after_commit(story: Story) -> None:
 def fence(runs: list[Run]) -> tuple[list[Run], set[int]]:
     """Fence and row lock in one statement: the runs that are still ours, in the order of their
     contacts, so that two turns lock contacts in the same order; and those of their revisions that
-    are still there. It writes nothing: a turn is over
-    long before a lease is, and gives its runs their new leases itself. (The owner counts as well: a
-    claim that a power cut undid leaves its epoch for the next one.)"""
+    are still there. It writes nothing: a turn is over long before a lease is, and gives its runs
+    their new leases itself. (The owner counts as well: a claim that a power cut undid leaves its
+    epoch for the next one.)"""
     epochs = {run.pk: run.lease_epoch for run in runs}
     which, given = rows.among("id", epochs)
     lock = "FOR NO KEY UPDATE" if is_postgresql() else ""
