@@ -11,7 +11,7 @@ from django.test import Client
 from apps.core import clock as core_clock
 from apps.engine import calls, intake, rate
 from apps.engine.agenda import look
-from apps.engine.drain import round_of_lanes
+from apps.engine.rounds import round_of_lanes
 
 PAYLOADS = Path(__file__).parent / "payloads"
 

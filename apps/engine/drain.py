@@ -2,7 +2,6 @@
 due or its time is up; the clock (broker.py) hands out the next one when something wakes."""
 
 import logging
-from collections.abc import Collection
 from datetime import UTC, datetime
 from multiprocessing import Value
 from time import monotonic
@@ -12,11 +11,10 @@ from django.db import connection
 
 from apps.core import clock
 from apps.core.due import is_postgresql
-from apps.engine import calls, delays, jobs, schedules
+from apps.engine import calls
 from apps.engine.agenda import Agenda, look
 from apps.engine.bell import LOOKS_EVERY, SQLITE_LOOKS_EVERY, heard, listen
-from apps.engine.turn import take_turn
-from apps.messaging import delivery
+from apps.engine.rounds import round_of_lanes
 
 logger = logging.getLogger(__name__)
 
@@ -90,17 +88,6 @@ def drain(stays: bool = False) -> int:
             floor.barren_at.value = monotonic()
         if counted:
             _leave()
-
-
-def round_of_lanes(due: Collection[str]) -> int:
-    """One turn of each lane that is due, so that none starves another; runs whose calls were
-    answered go on in any case."""
-    taken = schedules.fire() if "schedules" in due else 0
-    # Before the runs: a delay that has ended is too late to be cancelled by one of them.
-    taken += delays.wake() if "delays" in due else 0
-    taken += take_turn("runs" in due, "suspects" in due)
-    taken += delivery.turn() if "messages" in due else 0
-    return taken + (jobs.turn() if "jobs" in due else 0)
 
 
 def _wait_for_answers(agenda: Agenda, claiming: bool) -> bool:

@@ -15,7 +15,7 @@ import django
 def work_off() -> None:
     from apps.engine import calls
     from apps.engine.agenda import look
-    from apps.engine.drain import round_of_lanes
+    from apps.engine.rounds import round_of_lanes
 
     while True:
         if not round_of_lanes(look().due()):

@@ -109,7 +109,7 @@ def export(form: str) -> None:
 
 def work() -> dict[str, float]:
     from apps.engine.agenda import look
-    from apps.engine.drain import round_of_lanes
+    from apps.engine.rounds import round_of_lanes
 
     begun, cpu = time.monotonic(), time.process_time()
     while round_of_lanes(look().due()):

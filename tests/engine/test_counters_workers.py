@@ -12,8 +12,8 @@ from apps.datastore import counters
 from apps.datastore.models import CounterValue
 from apps.engine import turn
 from apps.engine.agenda import look
-from apps.engine.drain import round_of_lanes
 from apps.engine.models import Attempt, Run
+from apps.engine.rounds import round_of_lanes
 from tests.factories import CounterFactory, published
 
 RUNS, PEOPLE = 200, 8

@@ -8,10 +8,10 @@ from django.test.utils import CaptureQueriesContext
 
 from apps.actions.kinds.stop import StopRun
 from apps.core import due
-from apps.engine import drain as draining
 from apps.engine import jobs
 from apps.engine.agenda import earliest_due, look
 from apps.engine.models import Run
+from apps.engine.rounds import round_of_lanes
 from apps.engine.sweep import release_leases_of_the_dead, sweep
 from tests.engine.test_plans import assert_only_by_index, plans_of, series
 from tests.factories import published
@@ -179,14 +179,14 @@ def test_runs_and_jobs_take_turns(post, clock):
     connector = published([(StopRun, {})])
     for _ in range(3):
         post(connector, {})
-    draining.round_of_lanes(look().due())
+    round_of_lanes(look().due())
     assert set(Run.objects.values_list("state", flat=True)) == {"stopped"}
     assert len(numbers(job)) == 10
 
 
 def test_a_loop_without_jobs_asks_for_none():
     with CaptureQueriesContext(connection) as captured:
-        draining.round_of_lanes(look().due())
+        round_of_lanes(look().due())
     assert len(captured) == 1
 
 
