@@ -9,7 +9,9 @@ from django.db import connection
 from django.test import Client
 
 from apps.core import clock as core_clock
-from apps.engine import calls, intake, rate
+from apps.core.http.outgoing import outgoing
+from apps.core.trouble import kind_of
+from apps.engine import calls, intake, mending, rate, rounds
 from apps.engine.agenda import look
 from apps.engine.rounds import round_of_lanes
 
@@ -50,6 +52,20 @@ def _fresh_caches() -> Iterator[None]:
     yield
 
 
+@pytest.fixture(autouse=True)
+def _lanes_break_loudly(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Work that goes on when a lane breaks must not hide a bug from the tests."""
+    tell = rounds._tell
+
+    def loudly(lane: str, error: Exception) -> None:
+        if not isinstance(error, mending.InTrouble) and kind_of(error) is None:
+            raise error
+        tell(lane, error)
+
+    monkeypatch.setattr(rounds, "_tell", loudly)
+    monkeypatch.setattr(rounds, "lanes", rounds.Lanes())
+
+
 @pytest.fixture
 def drain() -> Callable[[], int]:
     """Do everything that is due now, in this process; returns how many rows were taken."""
@@ -60,9 +76,9 @@ def drain() -> Callable[[], int]:
             taken = round_of_lanes(look().due())
             total += taken
             if not taken:
-                if not calls.exchange().in_flight:
+                if not outgoing().in_flight:
                     return total
-                calls.exchange().wait(30)
+                outgoing().wait(30)
         raise AssertionError("The work does not end")
 
     return work

@@ -10,7 +10,15 @@ from django.db import models, transaction
 from apps.core import clock, vault
 from apps.core.transfer.files import FilePiece, RefusedRow, SeenKey, StoredFile
 
-__all__ = ["Credential", "FilePiece", "Installation", "RefusedRow", "SeenKey", "StoredFile"]
+__all__ = [
+    "Credential",
+    "FilePiece",
+    "Installation",
+    "Notice",
+    "RefusedRow",
+    "SeenKey",
+    "StoredFile",
+]
 
 
 def keys_fingerprint() -> str:
@@ -69,6 +77,22 @@ class Credential(models.Model):
     def reveal(self) -> str:
         """The secret, to be used at once and kept nowhere. Raises VaultError."""
         return vault.unseal(self.sealed, self.key_version)
+
+
+class Notice(models.Model):
+    """Trouble of the installation, in a sentence for those who run it: one row for a stretch of it
+    (notices.py)."""
+
+    text = models.CharField("what is wrong", max_length=300)
+    first_at = models.DateTimeField("since", default=clock.now)
+    last_at = models.DateTimeField("last seen", default=clock.now, db_index=True)
+    times = models.IntegerField("seen", default=1)
+
+    class Meta:
+        ordering = ["-last_at"]
+
+    def __str__(self) -> str:
+        return self.text
 
 
 def reseal_credentials() -> int:

@@ -15,9 +15,10 @@ from liquid.exceptions import LiquidError
 from apps.connectors.models import Action
 from apps.connectors.outcomes import KEEP, Call, Done, Ended, Failed, Outcome, Skip, Stop, Wait
 from apps.core import clock, liquid
+from apps.core.trouble import DATABASE_ERRORS, Trouble, kind_of
 from apps.crm import services as crm
 from apps.crm.services import Identity, InvalidContact
-from apps.engine.calls import Flight
+from apps.engine.calls import Flight, has_not_left
 from apps.engine.context import RunContext, Vanished
 from apps.engine.dialling import Calls
 from apps.engine.models import Attempt, Delay, Run
@@ -63,6 +64,8 @@ class Story:
     calls: Calls = field(default_factory=Calls)
     lines: Lines = field(default_factory=Lines)
     writes: Writes = field(default_factory=Writes)
+    # A run of the turn is due again at once.
+    goes_on: bool = False
 
 
 def advance(
@@ -81,6 +84,10 @@ def advance(
             if context.plan.in_order and story.lines.enter(run):
                 return
         run.position = 0
+    if flight is not None and has_not_left(flight):
+        # The worker was stopped for too long: as if it had not come to the call, yet.
+        run.call, run.state = None, Run.State.DUE
+        return
     items = context.plan.items
     while run.state == Run.State.LEASED:
         if run.position >= len(items):
@@ -93,7 +100,7 @@ def advance(
         begun = flight.begun if flight else perf_counter_ns()
         context.begin(item.action, flight)
         if flight:
-            run.calling = False
+            run.call = None
         came = perform(item, context, story, alone, flight)
         if isinstance(came, Call):
             if story.calls.exchange.closing:
@@ -101,7 +108,7 @@ def advance(
             else:
                 story.calls.fly(context, came, begun)
             break
-        if run.calling:
+        if run.call:
             story.calls.lost(run)
         flight = None
         outcome = or_retry(came, item, run)
@@ -131,8 +138,9 @@ def perform(
     except HalfDone:
         raise
     except Exception as error:
-        if isinstance(error, DatabaseError) and (not alone or is_transient(error)):
-            raise
+        kind = kind_of(error)
+        if kind is not None and not (alone and kind is Trouble.OWN):
+            raise  # not contained by a savepoint, or nobody's fault here
         return Failed(_sentence(error, action, context), rest_of_step=action.guards_step)
 
 
@@ -147,7 +155,7 @@ def whole(story: Story, savepoint: bool) -> Iterator[None]:
     before = story.writes.count
     try:
         yield
-    except DatabaseError:
+    except (*DATABASE_ERRORS, MemoryError):
         raise
     except Exception as error:
         if story.writes.count != before:
@@ -168,17 +176,6 @@ def _sentence(error: Exception, action: Action, context: RunContext) -> str:
     return (
         f"The action broke ({type(error).__name__}); the server's log says where. Please report it."
     )
-
-
-def is_transient(error: BaseException) -> bool:
-    """Deadlock, serialization failure, lock timeout, a turn lost by hanging, busy file or lost
-    connection: nobody's guilt, so the same work is simply done again."""
-    cause: Any = error.__cause__
-    state = getattr(cause, "sqlstate", None) or ""
-    if state in ("40P01", "40001", "55P03", "25P03") or state[:2] in ("08", "57"):
-        return True
-    text = str(error).lower()
-    return "database is locked" in text or ("connection" in text and not state)
 
 
 def take_effect(outcome: Ended | Retry, item: Item, context: RunContext, story: Story) -> None:
@@ -220,6 +217,7 @@ def end(run: Run, state: str, error: str = "") -> None:
     run.state = state
     run.error = error[:300]
     run.finished_at = clock.now()
+    run.call = None
 
 
 def _delay(item: Item, run: Run, label: str, until: datetime, identifier: str = "") -> Delay:

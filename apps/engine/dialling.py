@@ -26,7 +26,7 @@ class Calls:
     def __init__(self, exchange: Exchange | None = None) -> None:
         self._exchange = exchange
         self._slots = Slots()
-        self._orphans: list[int] = []
+        self._orphans: list[UUID] = []
         self.flights: list[Flight] = []
         self.landed: list[Flight] = []
 
@@ -37,7 +37,7 @@ class Calls:
     def dial(self, context: Any, outcome: Outcome) -> Outcome:
         """`outcome` if its call can be made now; else what comes of that: a wait, or whatever the
         action makes of a failure."""
-        if isinstance(outcome, Call) and context.run.calling:
+        if isinstance(outcome, Call) and context.run.call:
             outcome = self._after_a_crash(context, outcome)
         while isinstance(outcome, Call):
             host = host_of(outcome.request.url)
@@ -55,22 +55,29 @@ class Calls:
         return outcome
 
     def _after_a_crash(self, context: Any, outcome: Call) -> Outcome:
-        """The run comes back with a call that nobody waits for any more."""
+        """The run comes back with a call that nobody waits for any more. Whoever made it may have
+        written down what became of it all the same."""
+        made = Row.objects.filter(pk=context.run.call).first()
         self.lost(context.run)
+        if made is not None and made.state == Row.State.FAILED:
+            return outcome  # it never left
+        if made is not None and (answer := calls.recalled(made)) is not None:
+            return outcome.then(context, answer)
         if outcome.repeatable:
             return outcome
         return outcome.then(context, Failure(LOST, Kind.LOST, sent=True, took_us=0))
 
     def lost(self, run: Run) -> None:
         """The run's open call will never have an answer."""
-        run.calling = False
-        self._orphans.append(run.pk)
+        if run.call:
+            self._orphans.append(run.call)
+        run.call = None
 
     def fly(self, context: Any, outcome: Call, begun: int) -> None:
         """Note the intent of a call that `dial` let pass."""
         run: Run = context.run
-        run.calling = True
         row = calls.intent(run, UUID(str(context.action.uid)), outcome)
+        run.call = row.pk
         self.flights.append(
             Flight(run, context.event, outcome, row, context.inputs, context.missing, begun)
         )
@@ -79,12 +86,13 @@ class Calls:
         """In the turn's transaction: the outcomes of the calls that came back, and the intents of
         those that will leave."""
         abandon(self._orphans)
-        write_outcomes(self.landed)
+        write_outcomes([flight for flight in self.landed if not flight.is_stale])
+        write_late_outcomes([flight for flight in self.landed if flight.is_stale])
         rows.insert([flight.row for flight in self.flights])
 
 
 def write_outcomes(flights: list[Flight]) -> None:
-    """Settle the rows of calls that ended, whatever became of their runs: it is the truth."""
+    """Settle the rows of calls that their runs go on from."""
     settled = []
     for flight in flights:
         if flight.answer is not None:
@@ -93,11 +101,37 @@ def write_outcomes(flights: list[Flight]) -> None:
     rows.update(settled, ["state", "response", "error", "took_us"])
 
 
-def abandon(run_ids: list[int]) -> None:
-    """The open calls of these runs were lost with their worker."""
-    if run_ids:
-        Row.objects.filter(run__in=run_ids, state=Row.State.SENDING).update(
+def write_late_outcomes(flights: list[Flight]) -> None:
+    """Settle the rows of calls whose runs have gone another way meanwhile: it is the truth. A row
+    that was erased keeps nothing of the answer."""
+    answers = {flight.row.pk: flight.answer for flight in flights if flight.answer is not None}
+    if not answers:
+        return
+    given_up = (Row.State.SENDING, Row.State.UNKNOWN)
+    open_rows = Row.objects.select_for_update().filter(pk__in=answers, state__in=given_up)
+    for row in open_rows.order_by("pk"):
+        answer = answers[row.pk]
+        erased = not row.request
+        if answer is not None:
+            calls.settle(row, answer)
+        if erased:
+            row.response, row.error = {}, ""
+        row.save(update_fields=["state", "response", "error", "took_us"])
+
+
+def abandon(call_ids: list[UUID]) -> None:
+    """These open calls were lost with their worker."""
+    if call_ids:
+        Row.objects.filter(pk__in=call_ids, state=Row.State.SENDING).update(
             state=Row.State.UNKNOWN, error=LOST
+        )
+
+
+def never_left(call_ids: list[UUID]) -> None:
+    """These calls were committed, and their requests were not made."""
+    if call_ids:
+        Row.objects.filter(pk__in=call_ids, state=Row.State.SENDING).update(
+            state=Row.State.FAILED, error="It did not leave."
         )
 
 

@@ -11,6 +11,7 @@ from django.db import connection
 
 from apps.core import clock
 from apps.core.due import is_postgresql
+from apps.core.http.outgoing import outgoing
 from apps.engine import calls
 from apps.engine.agenda import Agenda, look
 from apps.engine.bell import LOOKS_EVERY, SQLITE_LOOKS_EVERY, heard, listen
@@ -93,16 +94,16 @@ def drain(stays: bool = False) -> int:
 def _wait_for_answers(agenda: Agenda, claiming: bool) -> bool:
     """Wait until a call has ended or, with `claiming`, a row may be due; False when no call is
     under way."""
-    exchange = calls.exchange()
-    if not exchange.in_flight:
+    requests = outgoing()
+    if not requests.in_flight:
         return False
     if not claiming:
-        exchange.wait(LOOKS_EVERY.total_seconds())
+        requests.wait(LOOKS_EVERY.total_seconds())
     elif (bell := listen()) is not None:
         if not heard(bell):
-            exchange.wait(_until_due(agenda), [bell.fileno()])
+            requests.wait(_until_due(agenda), [bell.fileno()])
     else:
-        exchange.wait(min(_until_due(agenda), SQLITE_LOOKS_EVERY))
+        requests.wait(min(_until_due(agenda), SQLITE_LOOKS_EVERY))
     return True
 
 

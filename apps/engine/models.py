@@ -125,6 +125,8 @@ class Run(Caused, Due):
     passage = models.IntegerField("pass", default=1)
     # Claims without progress: 1 gets a run claimed alone, more end it as poison.
     attempts = models.IntegerField(default=0)
+    # How often the installation refused this run alone while others passed (mending.py).
+    troubles = models.IntegerField(default=0, db_default=0)
     # Failed tries of the action at `position` that it gets a retry for (*On error*: retry). More
     # than 0 means: a run that waits does so for a retry.
     tries = models.IntegerField(default=0, db_default=0)
@@ -133,8 +135,9 @@ class Run(Caused, Due):
     line = models.BigIntegerField(null=True)
     # The connectors of the runs that led to this one (chains.py), the first one first.
     chain = JsonText(default=list, db_default=[])
-    # A call of the action at `position` was committed and its outcome was not, yet.
-    calling = models.BooleanField(default=False, db_default=False)
+    # The call of the action at `position` that was committed and whose outcome was not, yet: the
+    # run waits for this one and no other.
+    call = models.UUIDField(null=True, editable=False)
     error = models.CharField(max_length=300, blank=True)
     started_at = models.DateTimeField(default=clock.now)
     last_executed_at = models.DateTimeField(null=True)

@@ -20,7 +20,7 @@ from apps.actions.kinds.filter import Filter
 from apps.actions.kinds.send_message import SendMessage
 from apps.actions.kinds.stop import StopRun
 from apps.connectors.publish import publish
-from apps.engine import delays, intake, plan, rate, sweep, turn
+from apps.engine import delays, group, intake, plan, rate, sweep, turn
 from apps.engine.models import Attempt, Run
 from apps.engine.models import Delay as Sleeping
 from apps.messaging.models import Message
@@ -126,10 +126,10 @@ class Reaper:
         for point, module, name in [
             ("after claim", turn, "claim_batch"),
             ("after claim", turn, "claim_suspect"),
-            ("inside a turn", turn, "advance"),
+            ("inside a turn", group, "advance"),
             ("half written", Sleeping.objects, "bulk_create"),
-            ("before the commit", turn, "_write"),
-            ("after the commit", turn, "ring_after_commit"),
+            ("before the commit", group, "_write"),
+            ("after the commit", group, "after_commit"),
             ("after waking", delays, "wake"),
         ]:
             monkeypatch.setattr(module, name, self._dying(point, getattr(module, name)))
@@ -236,7 +236,7 @@ def history_of(pauses, connector, post, drain, clock, reaper):
 
 @pytest.fixture
 def reaper(monkeypatch):
-    monkeypatch.setattr(turn, "SECONDS", 60)  # all due runs in one turn, however slow the machine
+    monkeypatch.setattr(group, "SECONDS", 60)  # all due runs in one turn, however slow the machine
     return Reaper(monkeypatch)
 
 

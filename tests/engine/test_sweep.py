@@ -10,6 +10,7 @@ from apps.engine.claims import claim_batch
 from apps.engine.models import DedupeKey, Run
 from apps.engine.sweep import ensure_schedule, release_leases_of_the_dead, sweep
 from apps.messaging import delivery, outbox
+from apps.messaging.gateways.sandbox import arrive
 from apps.messaging.models import Message
 from apps.messaging.sandbox.models import PhoneMessage
 from tests.factories import ChannelFactory, published
@@ -34,8 +35,10 @@ def test_an_expired_lease_of_a_run_is_work_again(post, clock):
 
 
 def test_a_lost_send_is_unknown_and_never_sent_again(queued, clock, drain):
-    delivery.mark_sending(delivery.claim())
-    clock.tick(seconds=61)
+    delivery.mark_sending(delivery.claim(), longest=5)
+    clock.tick(seconds=64)
+    assert Message.expire() == 0
+    clock.tick(seconds=2)
     sweep()
     drain()
     queued.refresh_from_db()
@@ -54,7 +57,7 @@ def test_a_leased_message_was_never_handed_over_and_is_sent(queued, clock, drain
 
 def test_a_lost_answer_is_settled_by_what_the_gateway_has(queued, clock):
     (message,) = delivery.mark_sending(delivery.claim())
-    delivery.gateway("sandbox").send(message)
+    arrive([delivery.gateway("sandbox").request(message)])
     clock.tick(seconds=61)
     counts = sweep()
     queued.refresh_from_db()
@@ -63,10 +66,10 @@ def test_a_lost_answer_is_settled_by_what_the_gateway_has(queued, clock):
 
 
 def test_a_late_answer_wins_over_unknown(queued, clock):
-    (message,) = delivery.mark_sending(delivery.claim())
-    clock.tick(seconds=61)
-    Message.expire()
-    delivery.hand_over(message, "sandbox")
+    delivery.send(delivery.claim())
+    clock.tick(seconds=121)
+    assert Message.expire() == 1
+    delivery.settle_answered()
     queued.refresh_from_db()
     assert queued.state == Message.State.SENT
 

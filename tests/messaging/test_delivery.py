@@ -29,18 +29,19 @@ def test_one_address_gets_its_messages_one_by_one_in_order(channel, clock):
     first = delivery.claim()
     assert [(m.address, m.text) for m in first] == [(ANA, "Hi 0"), (BEN, "Hi 2")]
     assert delivery.claim() == []
-    for message in delivery.mark_sending(first):
-        delivery.hand_over(message, "sandbox")
+    delivery.send(first)
+    assert delivery.claim() == []
+    delivery.settle_answered()
     assert [m.text for m in delivery.claim()] == ["Hi 1"]
 
 
 def test_an_unknown_outcome_does_not_hold_the_next(channel, clock, drain, monkeypatch):
-    def lost(self, message):
+    def lost(self, answer):
         raise TimeoutError
 
     queue(channel, ANA)
     with monkeypatch.context() as patch:
-        patch.setattr(SandboxGateway, "send", lost)
+        patch.setattr(SandboxGateway, "read", lost)
         drain()
     queue(channel, ANA, text="Next")
     drain()
@@ -49,10 +50,8 @@ def test_an_unknown_outcome_does_not_hold_the_next(channel, clock, drain, monkey
 
 
 def test_a_gateway_that_says_no_fails_the_message_with_its_reason(channel, drain, monkeypatch):
-    def no(self, message):
-        raise Rejected("The number is not on WhatsApp.")
-
-    monkeypatch.setattr(SandboxGateway, "send", no)
+    no = Rejected("The number is not on WhatsApp.")
+    monkeypatch.setattr(SandboxGateway, "read", lambda self, answer: no)
     queue(channel, ANA)
     drain()
     message = Message.objects.get()

@@ -19,11 +19,11 @@ from apps.crm.services import living
 from apps.engine import calls
 from apps.engine.context import RunContext, Vanished
 from apps.engine.dialling import OVER_LIMIT
+from apps.engine.group import SHARED_LOCK
 from apps.engine.limits import Slots
 from apps.engine.models import Call as Row
 from apps.engine.models import Event, Run
 from apps.engine.plan import Plan
-from apps.engine.turn import SHARED_LOCK
 
 
 @dataclass(frozen=True)
