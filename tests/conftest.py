@@ -9,6 +9,7 @@ from django.db import connection
 from django.test import Client
 
 from apps.core import clock as core_clock
+from apps.core import notices
 from apps.core.http.outgoing import outgoing
 from apps.core.trouble import kind_of
 from apps.engine import calls, intake, mending, rate, rounds
@@ -63,6 +64,9 @@ def _lanes_break_loudly(monkeypatch: pytest.MonkeyPatch) -> None:
         tell(lane, error)
 
     monkeypatch.setattr(rounds, "_tell", loudly)
+    monkeypatch.setattr(mending, "_passes", mending.Passes())
+    monkeypatch.setattr(notices, "_said", {})
+    monkeypatch.setattr(notices, "_unwritten", {})
     monkeypatch.setattr(rounds, "lanes", rounds.Lanes())
 
 

@@ -22,6 +22,7 @@ EVERY_MINUTE = {
     # By itself: it may have hundreds of thousands of rows to drop, and leases can't wait for that.
     "prune calls": "apps.engine.call_log.prune",
     "prune files": "apps.core.transfer.files.prune",
+    "prune notices": "apps.core.notices.prune",
 }
 
 
