@@ -18,9 +18,10 @@ from apps.core import clock, liquid
 from apps.core.trouble import DATABASE_ERRORS, Trouble, kind_of
 from apps.crm import services as crm
 from apps.crm.services import Identity, InvalidContact
+from apps.engine import queues
 from apps.engine.calls import Flight, has_not_left
 from apps.engine.context import RunContext, Vanished
-from apps.engine.dialling import Calls
+from apps.engine.dialling import Calls, Queued
 from apps.engine.models import Attempt, Delay, Run
 from apps.engine.order import Lines
 from apps.engine.plan import Item
@@ -61,6 +62,9 @@ class Story:
 
     attempts: list[Attempt] = field(default_factory=list)
     delays: list[Delay] = field(default_factory=list)
+    # Runs that wait in queues: with their Delay, and whether that had begun before.
+    parked: list[tuple[Run, Delay, bool]] = field(default_factory=list)
+    first_look: dict[str, datetime] = field(default_factory=dict)
     calls: Calls = field(default_factory=Calls)
     lines: Lines = field(default_factory=Lines)
     writes: Writes = field(default_factory=Writes)
@@ -110,7 +114,10 @@ def advance(
             break
         if run.call:
             story.calls.lost(run)
-        flight = None
+        if isinstance(came, Queued):
+            park(came, item, context, story)
+            break
+        flight, run.queue = None, ""
         outcome = or_retry(came, item, run)
         take_effect(outcome, item, context, story)
         story.attempts.append(entry(context, item, outcome, (perf_counter_ns() - begun) // 1000))
@@ -120,7 +127,7 @@ def advance(
 
 def perform(
     item: Item, context: RunContext, story: Story, alone: bool, flight: Flight | None = None
-) -> Outcome:
+) -> Outcome | Queued:
     """The outcome of one action; raises only what the turn has to handle (see `whole`). A Call
     that comes back is one that can be made now."""
     action = item.action
@@ -186,11 +193,8 @@ def take_effect(outcome: Ended | Retry, item: Item, context: RunContext, story: 
         run.state = Run.State.WAITING
         story.delays.append(_delay(item, run, outcome.label, outcome.until))
         return
-    if isinstance(outcome, Wait) and outcome.again:
-        following = run.position
-    else:
-        run.tries = 0
-        following = run.position + 1
+    run.tries = 0
+    following = run.position + 1
     if isinstance(outcome, Failed) and item.action is not None:
         item.action.gave_up(context, outcome)
     if isinstance(outcome, Done | Failed) and outcome.contact is not KEEP:
@@ -211,6 +215,20 @@ def take_effect(outcome: Ended | Retry, item: Item, context: RunContext, story: 
     values = getattr(outcome, "values", None)
     if values and item.action is not None and item.action.gives:
         context.give(item.action.gives, item.action.key, dict(values))
+
+
+def park(queued: Queued, item: Item, context: RunContext, story: Story) -> None:
+    """Let the run wait in a queue at its position. A stretch that goes on has its entry already."""
+    run = context.run
+    goes_on = queues.came_from(run, queued.name)
+    run.state, run.queue = Run.State.WAITING, queued.name
+    delay = queues.delay_in(run, queued.name, _uid(item.action), item.label)
+    story.parked.append((run, delay, goes_on))
+    if queued.first_look is not None:
+        story.first_look.setdefault(queued.name, queued.first_look)
+    if not goes_on:
+        waits = Wait(delay.wake_at, note=queued.note)
+        story.attempts.append(entry(context, item, waits, 0))
 
 
 def end(run: Run, state: str, error: str = "") -> None:

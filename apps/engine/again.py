@@ -157,6 +157,7 @@ def start(run: Run, place: Place, by: str) -> bool:
         tries=0,
         troubles=0,
         call=None,
+        queue="",
         error="",
         wake_at=now,
         # A delay "after the last action" counts from here.

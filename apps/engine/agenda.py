@@ -19,6 +19,7 @@ _LANES = {
     " JOIN messaging_channel c ON c.id = m.channel_id AND c.enabled"
     " WHERE m.state = 'queued' ORDER BY m.wake_at LIMIT 1",
     "delays": "SELECT min(wake_at) FROM engine_delay WHERE state = 'waiting'",
+    "queues": "SELECT min(wake_at) FROM engine_queue",
     "schedules": "SELECT min(next_at) FROM engine_schedule WHERE enabled",
 }
 

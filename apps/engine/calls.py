@@ -39,6 +39,9 @@ class Flight:
     answer: Answer | None = None
     # An answer that could not be written down for a reason of its own rests until then (uptime).
     rests_until: float = 0.0
+    # It tries whether a silent host answers again; and what was found, when it has landed.
+    tries: bool = False
+    found: bool | None = None
     # Its run has gone another way: only the log of calls is still to be told.
     is_stale: bool = False
 
@@ -164,7 +167,7 @@ class Exchange:
             flight = self._flights[key]
             if flight.answer is None:
                 flight.answer = without(flight.outcome.secrets, answer)
-                self.breaker.saw(flight.host, answer)
+                flight.found = self.breaker.saw(flight.host, answer)
             if flight.rests_until <= now:
                 ended.append(flight)
         return ended

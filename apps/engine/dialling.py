@@ -1,15 +1,16 @@
 """May a call be made now, and what stands for it in the database before it leaves and after."""
 
-from datetime import timedelta
+from dataclasses import dataclass
+from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 
 from django.utils.text import Truncator
 
-from apps.connectors.outcomes import Call, Outcome, Wait
+from apps.connectors.outcomes import Call, Outcome
 from apps.core import clock, rows
 from apps.core.http.messages import Failure, Kind
-from apps.engine import calls
+from apps.engine import calls, queues
 from apps.engine.calls import Exchange, Flight, host_of
 from apps.engine.limits import Slots
 from apps.engine.models import Call as Row
@@ -18,6 +19,15 @@ from apps.engine.models import Run
 LOST = "The answer was lost: the worker ended while the call was under way."
 OVER_LIMIT = "Rate Limit Exceeded"
 STALE = timedelta(minutes=10)
+
+
+@dataclass(frozen=True)
+class Queued:
+    """The call has to wait in a queue; `first_look`: when that is served first, if it is new."""
+
+    name: str
+    note: str
+    first_look: datetime | None = None
 
 
 class Calls:
@@ -34,25 +44,40 @@ class Calls:
     def exchange(self) -> Exchange:
         return self._exchange or calls.exchange()
 
-    def dial(self, context: Any, outcome: Outcome) -> Outcome:
-        """`outcome` if its call can be made now; else what comes of that: a wait, or whatever the
-        action makes of a failure."""
+    def dial(self, context: Any, outcome: Outcome) -> Outcome | Queued:
+        """`outcome` if its call can be made now; else what comes of that: a queue to wait in, or
+        whatever the action makes of a failure."""
         if isinstance(outcome, Call) and context.run.call:
             outcome = self._after_a_crash(context, outcome)
         while isinstance(outcome, Call):
             host = host_of(outcome.request.url)
-            parked = self.exchange.breaker.parked_until(host)
-            if parked is not None:
-                note = Truncator(f"{host} does not answer: tried again later").chars(200)
-                return Wait(parked, note=note, again=True)
-            free_at = self._slots.take()
-            if free_at is None:
+            stands = self._before_a_silent_host(context.run, host)
+            if isinstance(stands, Queued):
+                return stands
+            if stands is not None:
+                outcome = outcome.then(context, stands)
+                continue
+            if self._slots.take(outcome.waits, queues.came_from(context.run, queues.LIMIT)):
                 return outcome
             if outcome.waits:
-                return Wait(free_at, note="Waits for a free slot of the rate limit", again=True)
+                return Queued(queues.LIMIT, "Waits for a free slot of the rate limit")
             failure = Failure(OVER_LIMIT, Kind.LIMITED, sent=False, took_us=0)
             outcome = outcome.then(context, failure)
         return outcome
+
+    def _before_a_silent_host(self, run: Run, host: str) -> Queued | Failure | None:
+        """None: the call may be made."""
+        name = queues.of_host(host)
+        if queues.is_told(run, queues.DEAD, name):
+            run.queue = ""
+            return Failure(f"{host} does not answer.", Kind.CONNECT, sent=False, took_us=0)
+        if queues.came_from(run, name):
+            return None
+        left = self.exchange.breaker.left_of_pause(host)
+        if left is None:
+            return None
+        note = Truncator(f"{host} does not answer: tried again later").chars(200)
+        return Queued(name, note, clock.now() + left)
 
     def _after_a_crash(self, context: Any, outcome: Call) -> Outcome:
         """The run comes back with a call that nobody waits for any more. Whoever made it may have
@@ -77,10 +102,12 @@ class Calls:
         """Note the intent of a call that `dial` let pass."""
         run: Run = context.run
         row = calls.intent(run, UUID(str(context.action.uid)), outcome)
-        run.call = row.pk
-        self.flights.append(
-            Flight(run, context.event, outcome, row, context.inputs, context.missing, begun)
-        )
+        flight = Flight(run, context.event, outcome, row, context.inputs, context.missing, begun)
+        name = queues.of_host(flight.host)
+        told_to_try = queues.is_told(run, queues.TRY, name)
+        flight.tries = self.exchange.breaker.tries(flight.host) or told_to_try
+        run.call, run.queue = row.pk, ""
+        self.flights.append(flight)
 
     def write(self) -> None:
         """In the turn's transaction: the outcomes of the calls that came back, and the intents of
@@ -89,6 +116,7 @@ class Calls:
         write_outcomes([flight for flight in self.landed if not flight.is_stale])
         write_late_outcomes([flight for flight in self.landed if flight.is_stale])
         rows.insert([flight.row for flight in self.flights])
+        queues.hear({f.host: f.found for f in self.landed if f.tries and f.found is not None})
 
 
 def write_outcomes(flights: list[Flight]) -> None:

@@ -17,7 +17,7 @@ from apps.core import clock, rows
 from apps.core.due import LEASE, is_postgresql, owner
 from apps.core.uptime import uptime
 from apps.crm.services import living
-from apps.engine import calls, crm_changes
+from apps.engine import calls, crm_changes, queues
 from apps.engine.advance import Story, advance, end
 from apps.engine.bell import ring
 from apps.engine.calls import Flight
@@ -43,6 +43,7 @@ _WRITTEN = [
     "values",
     "contact",
     "call",
+    "queue",
     "error",
     "attempts",
     "troubles",
@@ -204,6 +205,7 @@ def _write(claims: list[Claim], story: Story) -> None:
     rows.insert(story.attempts)
     rows.insert(story.delays)
     story.calls.write()
+    queues.park(story.parked, story.first_look)
     answered_by = clock.now() + LEASE + calls.deadline(story.calls.flights)
     for claim in claims:
         run = claim.run
@@ -219,5 +221,6 @@ def _count_attempts(run: Run, moved: bool) -> None:
     what kills."""
     if moved:
         run.attempts = run.troubles = 0
+        run.queue = "" if run.state in Run.ENDED else run.queue
     elif run.call is None:
         run.attempts = max(run.attempts - 1, 0)

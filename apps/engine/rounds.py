@@ -13,7 +13,7 @@ from apps.core import clock, jobs, notices
 from apps.core.due import owner
 from apps.core.trouble import Trouble, kind_of, sentence
 from apps.core.uptime import uptime
-from apps.engine import calls, delays, dialling, mending, schedules
+from apps.engine import calls, delays, dialling, mending, queues, schedules
 from apps.engine import jobs as job_lane
 from apps.engine.models import Run
 from apps.engine.turn import take_turn
@@ -62,6 +62,7 @@ def round_of_lanes(due: Collection[str]) -> int:
     taken = _turn_of("schedules", schedules.fire) if "schedules" in due else 0
     # Before the runs: a delay that has ended is too late to be cancelled by one of them.
     taken += _turn_of("delays", delays.wake) if "delays" in due else 0
+    taken += _turn_of("queues", queues.turn) if "queues" in due else 0
     taken += _turn_of("runs", partial(take_turn, "runs" in due, "suspects" in due))
     taken += _turn_of("messages", partial(delivery.turn, "messages" in due))
     return taken + (_turn_of("jobs", job_lane.turn) if "jobs" in due else 0)

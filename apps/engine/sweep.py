@@ -8,7 +8,7 @@ from django_q.models import Failure, Schedule
 
 from apps.core import clock, jobs
 from apps.core.due import Due, dead_owners
-from apps.engine import order
+from apps.engine import order, queues
 from apps.engine.dialling import abandon_stale
 from apps.engine.models import DedupeKey, Run
 from apps.messaging import delivery
@@ -32,6 +32,7 @@ def sweep() -> dict[str, int]:
         "released": release_leases_of_the_dead(),
         "expired": sum(lane.expire() for lane in _lanes()),
         "missed": order.release_missed(),
+        "queues": queues.mend(),
         "settled": delivery.settle_unknown(),
         "abandoned": abandon_stale(),
         "forgotten": DedupeKey.objects.filter(expires_at__lt=clock.now()).delete()[0],

@@ -1,4 +1,4 @@
-"""Sends to a provider over HTTP: what each answer comes to, and that nobody waits for a slow one."""
+"""Sends to a provider over HTTP: what each answer comes to; nobody waits for a slow one."""
 
 from threading import Event
 
@@ -187,14 +187,15 @@ def test_a_slow_channel_leaves_lines_to_the_others(server, provider):
     others = Event()
     accept = server.answer
     server.answer = lambda asked: others.wait(30) and accept(asked)
-    outgoing().share("sends").capacity = 4
+    outgoing().share("sends").capacity = 44
     slow, fast = channel(), channel()
-    queue(slow, *[f"+49151{n:08d}" for n in range(6)])
-    delivery.turn()
+    queue(slow, *[f"+49151{n:08d}" for n in range(60)])
+    for _ in range(4):
+        delivery.turn()
     queue(fast, BEN, key="fast")
     delivery.turn()
     sending = Message.objects.filter(state="sending")
-    assert (sending.filter(channel=slow).count(), sending.filter(channel=fast).count()) == (4, 0)
+    assert (sending.filter(channel=slow).count(), sending.filter(channel=fast).count()) == (40, 1)
     others.set()
 
 

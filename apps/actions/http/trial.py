@@ -83,7 +83,7 @@ def _take_slot(action_uid: UUID, outcome: Call) -> Row | None:
         if is_postgresql():
             with connection.cursor() as cursor:
                 cursor.execute("SELECT pg_advisory_xact_lock(%s)", [SHARED_LOCK])
-        if Slots().take() is not None:
+        if not Slots().take():
             return None
         return Row.objects.create(
             action_uid=action_uid,
