@@ -108,6 +108,11 @@ class Exchange:
         return len(self._flights)
 
     @property
+    def asking(self) -> list[int]:
+        """The runs that these calls are of."""
+        return [flight.run.pk for flight in self._flights.values()]
+
+    @property
     def room(self) -> int:
         """How many more runs may come to hand: each may call at once."""
         return self.pool.room

@@ -2,7 +2,12 @@
 
 from collections.abc import Collection
 
-from apps.engine import delays, jobs, schedules
+from django.db.models import F
+
+from apps.core.due import owner
+from apps.engine import calls, delays, jobs, schedules
+from apps.engine.models import Run
+from apps.engine.sweep import lanes, release
 from apps.engine.turn import take_turn
 from apps.messaging import delivery
 
@@ -16,3 +21,21 @@ def round_of_lanes(due: Collection[str]) -> int:
     taken += take_turn("runs" in due, "suspects" in due)
     taken += delivery.turn() if "messages" in due else 0
     return taken + (jobs.turn() if "jobs" in due else 0)
+
+
+def recover() -> None:
+    """After trouble: what this process holds and nobody here works on is due again. Runs whose
+    calls are under way stay."""
+    stray = Run.objects.filter(state=Run.State.LEASED, lease_owner=owner())
+    stray.exclude(pk__in=calls.exchange().asking).update(
+        state=Run.State.DUE, lease_until=None, lease_epoch=F("lease_epoch") + 1
+    )
+    for lane in lanes():
+        if lane is not Run:
+            lane.expire(only_owners=[owner()])
+
+
+def let_go() -> None:
+    """At the end of this process: what it still holds need not wait until the lease is over. The
+    calls that are under way count as lost."""
+    release([owner()])
