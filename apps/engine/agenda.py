@@ -51,8 +51,3 @@ def look() -> Agenda:
 def _statement() -> str:
     """Made when all kinds of jobs are known."""
     return f"SELECT {', '.join(f'({each})' for each in [*_LANES.values(), jobs.earliest()])}"
-
-
-def earliest_due() -> datetime | None:
-    """When the next row of any lane wakes."""
-    return look().earliest

@@ -16,6 +16,7 @@ from apps.core.uptime import uptime
 from apps.engine import calls, delays, dialling, mending, queues, schedules
 from apps.engine import jobs as job_lane
 from apps.engine.models import Run
+from apps.engine.sweep import release
 from apps.engine.turn import take_turn
 from apps.messaging import delivery
 
@@ -134,7 +135,6 @@ def let_go() -> int:
     exchange = calls.exchange()
     if exchange.answers():
         take_turn(runs=False, suspects=False)
-    given_up = exchange.let_go()
-    Run.expire(only_owners=[owner()])
-    _put_back_jobs()
-    return len(given_up) + delivery.let_go()
+    given_up = len(exchange.let_go()) + delivery.let_go()
+    release([owner()])
+    return given_up

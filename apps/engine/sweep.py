@@ -8,7 +8,7 @@ from django_q.models import Failure, Schedule
 
 from apps.core import clock, jobs
 from apps.core.due import Due, dead_owners
-from apps.engine import order, queues
+from apps.engine import bell, order, queues
 from apps.engine.dialling import abandon_stale
 from apps.engine.models import DedupeKey, Run
 from apps.messaging import delivery
@@ -30,7 +30,7 @@ def sweep() -> dict[str, int]:
     """Release leases of the dead, settle lost sends, drop what has expired; returns the counts."""
     return {
         "released": release_leases_of_the_dead(),
-        "expired": sum(lane.expire() for lane in _lanes()),
+        "expired": sum(lane.expire() for lane in lanes()),
         "missed": order.release_missed(),
         "queues": queues.mend(),
         "settled": delivery.settle_unknown(),
@@ -40,19 +40,26 @@ def sweep() -> dict[str, int]:
     }
 
 
-def _lanes() -> list[type[Due]]:
+def lanes() -> list[type[Due]]:
     return [Run, Message, *jobs.KINDS]
 
 
 def release_leases_of_the_dead() -> int:
     """Leases of this host's processes that are gone need not run out first."""
-    released = 0
-    for lane in _lanes():
+    owners: set[str] = set()
+    for lane in lanes():
         rows: Any = lane._default_manager
         leased = rows.filter(state__in=list(lane.ON_EXPIRY))
-        dead = dead_owners(list(leased.values_list("lease_owner", flat=True).distinct()))
-        if dead:
-            released += lane.expire(only_owners=dead)
+        owners |= set(leased.values_list("lease_owner", flat=True).distinct())
+    dead = dead_owners(list(owners))
+    return release(dead) if dead else 0
+
+
+def release(owners: list[str]) -> int:
+    """Turn all that these hold into what its state says, and let others know; returns how much."""
+    released = sum(lane.expire(only_owners=owners) for lane in lanes())
+    if released:
+        bell.ring()
     return released
 
 

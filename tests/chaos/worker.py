@@ -11,7 +11,6 @@ works in peace.
 import os
 import signal
 import sys
-import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -99,14 +98,12 @@ SLICE_POINTS = ["inside a slice", "after a slice"]
 
 
 def work_alone() -> None:
-    """One worker process without a cluster: what Django-Q would call, called for ever."""
-    from apps.engine.drain import drain
+    """One drain that nobody supervises."""
+    from apps.engine.drain import Drain
     from apps.engine.sweep import sweep
 
     sweep()
-    while True:
-        if not drain():
-            time.sleep(0.05)
+    Drain().run()
 
 
 if __name__ == "__main__":

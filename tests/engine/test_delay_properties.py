@@ -5,7 +5,6 @@ DELAY_EXAMPLES (40) is how many worlds are tried; make prove tries thousands.
 """
 
 import os
-import socket
 from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 
@@ -26,6 +25,7 @@ from apps.engine.models import Delay as Sleeping
 from apps.messaging.models import Message
 from tests.engine.delay_model import ZONE, Event, Instant, Item, World
 from tests.factories import ChannelFactory, ConnectorFactory, StepFactory
+from tests.owners import of_a_dead_process
 
 pytestmark = pytest.mark.django_db
 
@@ -157,7 +157,7 @@ class Reaper:
 
 def restart():
     """Another process: it remembers nothing, and the leases of the one before are a dead one's."""
-    dead = f"{socket.gethostname()[:60]}/another boot/1/1"
+    dead = of_a_dead_process()
     Run.objects.filter(state="leased").update(lease_owner=dead)
     Message.objects.filter(state__in=Message.ON_EXPIRY).update(lease_owner=dead)
     intake._cache.clear()
