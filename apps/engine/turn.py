@@ -222,18 +222,20 @@ def fence(runs: list[Run]) -> tuple[list[Run], set[int]]:
     lock = "FOR NO KEY UPDATE" if is_postgresql() else ""
     with connection.cursor() as cursor:
         cursor.execute(
-            "SELECT id, lease_epoch, revision_id, EXISTS ("
+            "SELECT id, lease_epoch, revision_id, line, EXISTS ("
             "SELECT 1 FROM connectors_revision WHERE id = revision_id) FROM engine_run"
             f" WHERE state = 'leased' AND lease_owner = %s AND {which} ORDER BY id {lock}",
             [owner(), given],
         )
         found = cursor.fetchall()
-    mine = {pk for pk, epoch, _, _ in found if epoch == epochs[pk]}
+    lines = {pk: line for pk, epoch, _, line, _ in found if epoch == epochs[pk]}
     ours = sorted(
-        (run for run in runs if run.pk in mine),
+        (run for run in runs if run.pk in lines),
         key=lambda run: (run.contact_id or 0, run.pk),
     )
-    return ours, {revision for _, _, revision, is_there in found if is_there}
+    for run in ours:
+        run.line = lines[run.pk]  # another one, when its contact was merged since the claim
+    return ours, {revision for _, _, revision, _, is_there in found if is_there}
 
 
 def _advance_all(
