@@ -99,6 +99,7 @@ def end_slice(ending: Ending) -> bool:
     Of those that waited, the held ones come first: they wait for runs that are about to end, and
     the end of these must wake only who came later.
     """
+    ending.held_ended = ending.held_ended or not _any(_delays_of(ending))
     delays = _delays_of(ending)
     chosen = dict(delays.select_for_update(skip_locked=True).values_list("pk", "run_id")[:SLICE])
     run_ids = list(chosen.values()) or _unslept(ending)
@@ -106,16 +107,17 @@ def end_slice(ending: Ending) -> bool:
     gone = _close_stale(chosen, {run.pk for run in ended})
     ending.done += len(ended)
     ending.rest = BREATH if ended or gone else LOOKS_AGAIN
-    if run_ids or delays.exists():
-        return False
-    if ending.which == Which.OPEN or ending.held_ended:
-        return True
-    ending.held_ended = True
-    return False
+    return not run_ids and ending.held_ended and not _any(delays)
+
+
+def _any(delays: QuerySet[Delay]) -> bool:
+    return bool(delays.values_list("pk", flat=True)[:1])
 
 
 def _delays_of(ending: Ending) -> QuerySet[Delay]:
-    delays = _asleep(ending.connector_id)
+    """Which are left, in the order of their index: without one a slice might look for them among
+    the rows of everybody."""
+    delays = _asleep(ending.connector_id).order_by("identifier")
     if ending.which == Which.OPEN:
         return delays
     delays = delays.filter(created_at__lte=ending.created_at)
@@ -128,8 +130,8 @@ def _unslept(ending: Ending) -> list[int]:
     if ending.which != Which.OPEN:
         return []
     due, leased = _in_hand(ending.connector_id)
-    found = list(due.values_list("pk", flat=True)[:SLICE])
-    return found or list(leased.values_list("pk", flat=True)[:SLICE])
+    found = list(due.order_by("wake_at").values_list("pk", flat=True)[:SLICE])
+    return found or list(leased.order_by("pk").values_list("pk", flat=True)[:SLICE])
 
 
 def _end_free(ending: Ending, run_ids: list[int]) -> list[Run]:
