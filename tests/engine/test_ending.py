@@ -255,7 +255,8 @@ def test_slices_read_by_index(clock, is_postgresql):
     Delay.objects.all().delete()
     read = plans_of(lambda: cancel.end_slice(Ending(connector_id=connector.pk, which="open")))
     assert_only_by_index(read, "engine_run")
-    assert "engine_run_due" in read
+    # Either index holds runs that are due and no others.
+    assert "engine_run_due" in read or "engine_run_next" in read
 
 
 # --- the pages
