@@ -92,6 +92,13 @@ MENU = [
             _list("Events", "bolt", "engine", "event", "What was posted, kept as it came."),
             _list("Runs", "play_circle", "engine", "run", "What was done for each event, and why."),
             _list("Delays", "hourglass_top", "engine", "delay", "Runs that wait for their time."),
+            _page(
+                "Cancellations",
+                "playlist_remove",
+                "engine_ending_changelist",
+                "engine.view_run engine.change_run",
+                "Very many runs that are being ended, and how far that has come.",
+            ),
         ],
     },
     {

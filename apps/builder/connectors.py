@@ -3,7 +3,7 @@
 from typing import Any
 
 from django.contrib import admin, messages
-from django.db import models, transaction
+from django.db import models
 from django.db.models import F, OuterRef, Q, QuerySet, Subquery
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.template.loader import render_to_string
@@ -24,8 +24,9 @@ from apps.connectors.publish import touch
 from apps.core.clock import now
 from apps.core.fields import TemplateField
 from apps.core.pages import RefusesUsed
+from apps.core.patience import patiently
 from apps.engine.cancel import cancel_open
-from apps.engine.models import Event
+from apps.engine.models import Ending, Event
 
 COLOURS = {LIVE: "success", CHANGED: "warning", DRAFT: "info", OFF: ""}
 FROZEN = {
@@ -253,16 +254,31 @@ class ConnectorAdmin(RefusesUsed, ModelAdmin):  # type: ignore[misc]
         ]
         return lines, {"connectors": len(lines)}, set(), []
 
-    @transaction.atomic
-    def delete_model(self, request: HttpRequest, obj: Any) -> None:
-        pk = obj.pk
-        obj.delete()
-        cancel_open(pk, DELETED)
+    def delete_view(
+        self, request: HttpRequest, object_id: str, extra_context: dict[str, Any] | None = None
+    ) -> HttpResponse:
+        return patiently(lambda: super(ConnectorAdmin, self).delete_view(request, object_id))
 
-    @transaction.atomic
+    def delete_model(self, request: HttpRequest, obj: Any) -> None:
+        self._say_what_ended(request, [self._delete(request, obj)])
+
     def delete_queryset(self, request: HttpRequest, queryset: QuerySet[Connector]) -> None:
-        for connector in queryset:
-            self.delete_model(request, connector)
+        endings = patiently(lambda: [self._delete(request, connector) for connector in queryset])
+        self._say_what_ended(request, endings)
+
+    @staticmethod
+    def _delete(request: HttpRequest, connector: Connector) -> Ending:
+        pk = connector.pk
+        connector.delete()
+        connector.pk = pk
+        return cancel_open(connector, DELETED, **publish_views.by_user(request))
+
+    @staticmethod
+    def _say_what_ended(request: HttpRequest, endings: list[Ending]) -> None:
+        for ending in endings:
+            if ending.total:
+                text = f"{ending.connector_name}: {publish_views.cancelled(ending)}"
+                messages.info(request, text)
 
     def get_urls(self) -> list[Any]:
         view = self.admin_site.admin_view

@@ -7,7 +7,6 @@ from typing import Any
 from django.contrib import messages
 from django.contrib.admin.models import CHANGE, LogEntry
 from django.core.exceptions import PermissionDenied
-from django.db import transaction
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.urls import URLPattern, path
 from django.views.decorators.http import require_http_methods
@@ -17,7 +16,7 @@ from apps.builder.flow_views import find
 from apps.builder.links import crumbs, flow_url, settings_url
 from apps.builder.pages import page
 from apps.builder.permissions import may_change
-from apps.connectors.models import Connector
+from apps.connectors.models import Connector, Revision
 from apps.connectors.publish import (
     NotPublishable,
     generate_new_url,
@@ -25,7 +24,9 @@ from apps.connectors.publish import (
     publish,
 )
 from apps.core.clock import now
+from apps.core.patience import patiently
 from apps.engine.cancel import cancel_waiting, waiting_runs
+from apps.engine.models import Ending
 
 LEAVE, CANCEL = "leave", "cancel"
 # How long the old URL goes on: value in the form → what it is called, and the time.
@@ -66,28 +67,54 @@ def _must_ask(request: HttpRequest, connector: Connector) -> bool:
 
 def _publish(request: HttpRequest, connector: Connector) -> HttpResponse:
     flow = HttpResponseRedirect(flow_url(connector.pk))
-    with transaction.atomic():
-        locked = Connector.objects.select_for_update().get(pk=connector.pk)
-        if request.POST.get("version") != str(locked.draft_version):
-            messages.error(request, CHANGED)
-            return flow
-        if not has_unpublished_changes(locked):
-            messages.info(request, "There is nothing to publish: the flow has not changed.")
-            return flow
-        try:
-            revision = publish(locked, request.user)
-        except NotPublishable:
-            messages.error(request, "Not published: the flow has problems. They are listed below.")
-            return flow
-        log(request, connector, f"Published revision {revision.number}.")
-    note = f"Revision {revision.number} is live."
-    if request.POST.get("waiting") == CANCEL:
-        count = cancel_waiting(
-            connector.pk, f"Cancelled when revision {revision.number} was published."
-        )
-        note += f" {count} waiting {'run was' if count == 1 else 'runs were'} cancelled."
-    messages.success(request, note)
+    try:
+        revision, ending = patiently(lambda: _published(request, connector))
+    except Refused as refused:
+        messages.add_message(request, refused.level, str(refused))
+    else:
+        note = f"Revision {revision.number} is live."
+        messages.success(request, f"{note} {cancelled(ending)}" if ending else note)
     return flow
+
+
+class Refused(Exception):
+    """Nothing is published; the message is a sentence that says why."""
+
+    def __init__(self, text: str, level: int = messages.ERROR) -> None:
+        super().__init__(text)
+        self.level = level
+
+
+def _published(request: HttpRequest, connector: Connector) -> tuple[Revision, Ending | None]:
+    """In one transaction: the revision, and what becomes of the runs that wait for another one."""
+    locked = Connector.objects.select_for_update().get(pk=connector.pk)
+    if request.POST.get("version") != str(locked.draft_version):
+        raise Refused(CHANGED)
+    if not has_unpublished_changes(locked):
+        raise Refused("There is nothing to publish: the flow has not changed.", messages.INFO)
+    try:
+        revision = publish(locked, request.user)
+    except NotPublishable:
+        raise Refused("Not published: the flow has problems. They are listed below.") from None
+    log(request, connector, f"Published revision {revision.number}.")
+    if request.POST.get("waiting") != CANCEL:
+        return revision, None
+    note = f"Cancelled when revision {revision.number} was published."
+    return revision, cancel_waiting(locked, note, **by_user(request))
+
+
+def by_user(request: HttpRequest) -> dict[str, Any]:
+    return {"cause": "user", "cause_id": request.user.pk}
+
+
+def cancelled(ending: Ending) -> str:
+    """What is said of runs that were cancelled, or are about to be."""
+    kind = "waiting run" if ending.which == Ending.Which.WAITING else "run"
+    count = ending.total or 0
+    runs = f"{count:,} {kind}{'' if count == 1 else 's'}"
+    if ending.state == Ending.State.DONE:
+        return f"{runs} {'was' if count == 1 else 'were'} cancelled."
+    return f"{runs} are being cancelled. Cancellations, in the menu, shows how far that has come."
 
 
 @require_http_methods(["GET", "HEAD", "POST"])

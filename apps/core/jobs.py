@@ -5,6 +5,7 @@ cursor columns) are one transaction: a worker killed at any moment leaves a slic
 begun, and whoever takes the job on begins at its place.
 """
 
+from datetime import timedelta
 from typing import Any, ClassVar, Self, TypeVar
 
 from django.db import connection, models
@@ -70,6 +71,9 @@ class Job(Due, Caused):
 
     # What `prepare` gave, for `slice` to use.
     prepared: Any = None
+    # Set by a slice to leave the others room, or because it can do nothing before somebody else
+    # has: what it did is committed, and the job is called again after so long.
+    rest: timedelta | None = None
 
     def prepare(self) -> Any:
         """What a slice needs and takes long to get (a file opened and read up to the cursor). Asked

@@ -1,5 +1,6 @@
 """The pages of one contact: everything about the person, notes, merging, deleting."""
 
+from functools import partial
 from typing import Any
 
 from django.contrib import messages
@@ -12,6 +13,7 @@ from django.views.decorators.http import require_POST
 from unfold.decorators import action, display
 
 from apps.core.pages import Asks, as_id, link
+from apps.core.patience import patiently
 from apps.crm import by_hand, erasing, merging, services
 from apps.crm.comparing import compared
 from apps.crm.contact_form import PREFIX, ContactForm, with_attributes
@@ -213,7 +215,8 @@ class ContactPages(Asks):
 
     def _merge(self, request: HttpRequest, loser: Contact, survivor: Contact) -> HttpResponse:
         try:
-            merging.merge(loser.pk, survivor.pk, request.user.get_username())
+            who = request.user.get_username()
+            patiently(partial(merging.merge, loser.pk, survivor.pk, who))
         except NotMergeable as error:
             self.message_user(request, str(error), messages.ERROR)
         else:
@@ -236,7 +239,7 @@ class ContactPages(Asks):
             )
             return self.ask(request, question, "Undo merge", {}, page)
         try:
-            changed = merging.undo(pk, request.user.get_username())
+            changed = patiently(partial(merging.undo, pk, request.user.get_username()))
         except NotMergeable as error:
             self.message_user(request, str(error), messages.ERROR)
             return HttpResponseRedirect(page)
@@ -270,11 +273,13 @@ class ContactPages(Asks):
 
     def _delete(self, request: HttpRequest, contact: Contact, with_history: bool = False) -> None:
         self.log_deletions(request, Contact.everyone.filter(pk=contact.pk))
-        erasing.delete_contact(contact, with_history, cause="user", cause_id=request.user.pk)
+        by = {"cause": "user", "cause_id": request.user.pk}
+        patiently(partial(erasing.delete_contact, contact, with_history, **by))
 
     def delete_queryset(self, request: HttpRequest, queryset: QuerySet[Contact]) -> None:
+        by = {"cause": "user", "cause_id": request.user.pk}
         for contact in queryset:
-            erasing.delete_contact(contact, cause="user", cause_id=request.user.pk)
+            patiently(partial(erasing.delete_contact, contact, **by))
 
     def get_deleted_objects(self, objs: Any, request: HttpRequest) -> Any:
         lines = [f'The contact "{contact}"' for contact in objs]

@@ -36,17 +36,23 @@ LINKS: dict[str, tuple[Any, str]] = {
 _elsewhere: dict[
     str, tuple[Callable[[Contact, Contact], Any], Callable[[Any, int, int], list[str]]]
 ] = {}
+# What they lock before that.
+_holds: list[Callable[[int], None]] = []
 
 
 def merged_too(
     name: str,
     give: Callable[[Contact, Contact], Any],
     take_back: Callable[[Any, int, int], list[str]],
+    hold: Callable[[int], None] | None = None,
 ) -> None:
     """Part of each merge from now on: `give(loser, survivor)` gives what the survivor lacks and
     returns as JSON what that was; `take_back(given, loser_id, survivor_id)` undoes it and returns
-    a sentence for each thing that was changed since."""
+    a sentence for each thing that was changed since. `hold(loser_id)` comes before both contacts
+    are locked, for rows that turns lock before contacts. `give` may raise Collided."""
     _elsewhere[name] = (give, take_back)
+    if hold is not None:
+        _holds.append(hold)
 
 
 class NotMergeable(ValueError):
@@ -67,10 +73,13 @@ def _locked(*ids: int) -> list[Contact]:
 
 
 def merge(loser_id: int, survivor_id: int, who: str) -> Merge:
-    """Merge one contact into another. Raises NotMergeable."""
+    """Merge one contact into another. Raises NotMergeable, and what core.patience does again: it
+    may meet turns of the engine."""
     if loser_id == survivor_id:
         raise NotMergeable("A contact can't be merged with itself.")
     with transaction.atomic():
+        for hold in _holds:
+            hold(loser_id)
         loser, survivor = _locked(loser_id, survivor_id)
         for contact in (loser, survivor):
             if contact.merged_into_id or contact.deleted_at:

@@ -15,6 +15,7 @@ from apps.connectors.models import Connector, Revision
 from apps.core import clock
 from apps.engine.bell import ring
 from apps.engine.models import Attempt, Delay, Event, Run
+from apps.engine.order import first_place, stand
 from apps.engine.plan import Item, Plan, plans_of
 from apps.messaging.models import Message
 
@@ -168,6 +169,7 @@ def start(run: Run, place: Place, by: str) -> bool:
     # None is left as a rule; one that was must not wake the new pass.
     left = Delay.objects.filter(run=run.pk, state=Delay.State.WAITING)
     left.update(state=Delay.State.CANCELLED, ended_at=now)
+    _stand_in_line(run, place)
     Attempt.objects.create(
         run_id=run.pk,
         passage=run.passage + 1,
@@ -179,3 +181,12 @@ def start(run: Run, place: Place, by: str) -> bool:
     )
     ring()
     return True
+
+
+def _stand_in_line(run: Run, place: Place) -> None:
+    """From the field mapping on it is found anew whom the run is about, and where it stands; from
+    elsewhere it stands where it stood, or with whom that contact was merged into."""
+    if place.position == BEGINNING:
+        Run.objects.filter(pk=run.pk).update(line=first_place(run.revision_id))
+    elif run.line:
+        stand({run.pk: run.line}, "line")

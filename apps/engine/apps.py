@@ -7,6 +7,6 @@ class EngineConfig(AppConfig):
 
     def ready(self) -> None:
         from apps.crm import news
-        from apps.engine import crm_changes, erasing  # noqa: F401 (the latter registers itself)
+        from apps.engine import crm_changes, erasing, joining  # noqa: F401 (two register themselves)
 
         news.listen(crm_changes)

@@ -138,17 +138,18 @@ def fence(claims: list[Claim]) -> tuple[list[Claim], set[int]]:
     lock = "FOR NO KEY UPDATE" if is_postgresql() else ""
     with connection.cursor() as cursor:
         cursor.execute(
-            "SELECT id, lease_epoch, call, revision_id, EXISTS ("
+            "SELECT id, lease_epoch, call, line, revision_id, EXISTS ("
             "SELECT 1 FROM connectors_revision WHERE id = revision_id) FROM engine_run"
             f" WHERE state = 'leased' AND lease_owner = %s AND {which} ORDER BY id {lock}",
             [owner(), given],
         )
         found = cursor.fetchall()
-    valid = {(pk, epoch, _uuid(call)) for pk, epoch, call, *_ in found}
+    lines = {(pk, epoch, _uuid(call)): line for pk, epoch, call, line, *_ in found}
     mine = []
     for claim in sorted(claims, key=lambda claim: (claim.run.contact_id or 0, claim.run.pk)):
-        if claim.name in valid:
-            valid.discard(claim.name)
+        if claim.name in lines:
+            # Another one, when its contact was merged since the claim.
+            claim.run.line = lines.pop(claim.name)
             mine.append(claim)
     return mine, {revision for *_, revision, is_there in found if is_there}
 

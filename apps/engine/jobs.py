@@ -64,11 +64,11 @@ def _slices(claimed: Job, prepared: Any) -> None:
         else:
             job.prepared = prepared
             finished = job.slice()
-            while not finished and monotonic() < until:
+            while not finished and job.rest is None and monotonic() < until:
                 finished = job.slice()
             job.state = Job.State.DONE if finished else Job.State.WAITING
             job.ended_at = clock.now() if finished else None
-            job.tries, job.wake_at = 0, clock.now()
+            job.tries, job.wake_at = 0, clock.now() + (job.rest or timedelta())
         job.lease_until = None
         job.save()
 

@@ -18,6 +18,7 @@ from apps.core.due import Due
 from apps.core.fields import JsonText
 from apps.engine import bodies
 from apps.engine.crm_trigger import CrmTrigger as CrmTrigger
+from apps.engine.ending import Ending as Ending
 
 # The `line` of a run whose contact is still to be found.
 UNKNOWN = 0
@@ -81,9 +82,8 @@ class DedupeKey(models.Model):
     """A value of the dedupe rule that was seen. Kept apart and with an expiry, so that events
     can be pruned without forgetting what must not run twice."""
 
-    connector = models.ForeignKey(
-        Connector, on_delete=models.CASCADE, related_name="+", db_index=False
-    )
+    # Those of a deleted connector, maybe millions, expire like all others.
+    connector = loose_key(Connector, db_index=False)
     key = models.CharField(max_length=300)
     event_id = models.BigIntegerField()
     expires_at = models.DateTimeField(db_index=True)

@@ -2,11 +2,12 @@
 accepted, delays included.
 
 `Run.line` says where a run stands: None, it keeps no order; UNKNOWN, its field mapping is still to
-come; else the id of the contact that the mapping found, whoever the run is about later. The first
-turn of such a run maps its contact and ends there, so that every line can be read from the
-database. In later turns only the head of a line goes on: the run that has begun, else the one that
-was accepted first. The others are held: asleep in a Delay without an action, until the run before
-them ends. docs/adr/0008 says why it is built like this.
+come; else the id of the contact that the mapping found, or of whom that one was merged into
+(joining.py), whoever the run is about later. The first turn of such a run maps its contact and ends
+there, so that every line can be read from the database. In later turns only the head of a line goes
+on: the run that has begun, else the one that was accepted first. The others are held: asleep in a
+Delay without an action, until the run before them ends. docs/adr/0008 says why it is built like
+this.
 """
 
 from collections import Counter
@@ -18,7 +19,9 @@ from django.db import connection
 
 from apps.connectors.models import Revision
 from apps.core import clock
-from apps.core.due import is_postgresql, moment, skip_locked
+from apps.core.due import is_postgresql, moment, read_moment, skip_locked
+from apps.core.rows import among
+from apps.crm.services import written_to
 from apps.engine.bell import ring
 from apps.engine.models import UNKNOWN, Attempt, Delay, Run
 from apps.engine.plan import plan_of
@@ -135,9 +138,9 @@ class Lines:
     def write(self) -> None:
         """What the turn has to write for its lines, after the runs themselves."""
         if self._entered:
-            _set("line", [(run.line, run.pk) for run in self._entered])
+            stand({run.pk: run.line for run in self._entered}, "contact_id")
         if self._put_off_until:
-            _set("wake_at", [(moment(until), pk) for until, pk in self._put_off_until])
+            _wake_again([(moment(until), pk) for until, pk in self._put_off_until])
         if self._held:
             _write_held(self._held)
         if self._ended:
@@ -146,9 +149,31 @@ class Lines:
             release({line: 2 * count for line, count in self._ended.items()})
 
 
-def _set(column: str, rows: list[tuple[Any, int]]) -> None:
+def stand(wanted: dict[int, int | None], by: str) -> None:
+    """Write the line of runs that are locked: the id of the contact in their column `by`, or of
+    whom that one was merged into a moment ago (services.written_to). `wanted`: the contact's id by
+    run; None: no line."""
+    nowhere = [pk for pk, contact in wanted.items() if contact is None]
+    if nowhere:
+        Run.objects.filter(pk__in=nowhere).update(line=None)
+    wanted = {pk: contact for pk, contact in wanted.items() if contact is not None}
+    while wanted:
+        which, given = among("id", wanted)
+        with connection.cursor() as cursor:
+            cursor.execute(
+                f"UPDATE engine_run SET line = {written_to() % f'engine_run.{by}'} WHERE {which}"
+                " RETURNING id, line",
+                [given],
+            )
+            found = cursor.fetchall()
+        # Whoever that one was merged into may have been merged as well.
+        wanted = {pk: line for pk, line in found if line not in (None, wanted[pk])}
+        by = "line"
+
+
+def _wake_again(times: list[tuple[Any, int]]) -> None:
     with connection.cursor() as cursor:
-        cursor.executemany(f"UPDATE engine_run SET {column} = %s WHERE id = %s", rows)
+        cursor.executemany("UPDATE engine_run SET wake_at = %s WHERE id = %s", times)
 
 
 def _line(run: Run) -> Line:
@@ -187,16 +212,16 @@ def _hold_still(run_ids: list[int]) -> set[int]:
 
 def _write_held(held: dict[Run, int]) -> None:
     """One Delay for each held run, which names the run before it; a run that is held again has no
-    second entry in its timeline."""
+    second entry in its timeline, and is held since the first time."""
     now = clock.now()
     marks = ", ".join(["%s"] * len(held))
     with connection.cursor() as cursor:
         cursor.execute(
             f"DELETE FROM engine_delay WHERE run_id IN ({marks}) AND action_uid IS NULL"
-            " RETURNING run_id",
+            " RETURNING run_id, created_at",
             [run.pk for run in held],
         )
-        again = {pk for (pk,) in cursor.fetchall()}
+        since = {pk: read_moment(at) for pk, at in cursor.fetchall()}
     Delay.objects.bulk_create(
         Delay(
             run_id=run.pk,
@@ -204,7 +229,7 @@ def _write_held(held: dict[Run, int]) -> None:
             action_uid=None,
             label=f"In order: after run {before}",
             wake_at=now + HELD_FOR,
-            created_at=now,
+            created_at=since.get(run.pk, now),
         )
         for run, before in held.items()
     )
@@ -219,7 +244,7 @@ def _write_held(held: dict[Run, int]) -> None:
             at=now,
         )
         for run, before in held.items()
-        if run.pk not in again
+        if run.pk not in since
     )
 
 

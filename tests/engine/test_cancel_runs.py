@@ -81,7 +81,7 @@ def test_the_runs_of_one_connector_only(post, drain, clock):
     for connector in (mine, mine, other):
         post(connector, {})
     drain()
-    assert cancel_open(mine.pk, "The connector was deleted.") == 2
+    assert cancel_open(mine, "The connector was deleted.").done == 2
     assert set(Run.objects.filter(connector=mine).values_list("state", flat=True)) == {"cancelled"}
     assert Run.objects.get(connector=other).state == "waiting"
     assert Delay.objects.get(connector=other).state == "waiting"
@@ -94,7 +94,7 @@ def test_many_runs_take_a_number_of_queries_that_does_not_grow_with_them(
     for _ in range(30):
         post(connector, {})
     drain()
-    # savepoint, lock, runs, delays (read and write), attempts, release
-    with django_assert_num_queries(7):
-        assert cancel_open(connector.pk, "no") == 30
+    # count, ids, savepoint, lock, runs, delays (read and write), attempts, release
+    with django_assert_num_queries(9):
+        assert cancel_open(connector, "no").done == 30
     assert core_clock.now() == clock.now

@@ -194,8 +194,7 @@ def test_a_held_run_can_be_cancelled_and_those_behind_it_go_on(three, drain, adm
 
 
 def test_cancelling_all_that_wait_leaves_nothing_behind(three, drain):
-    connector = three[0].connector_id
-    assert cancel.cancel_waiting(connector, "Published anew") == 3
+    assert cancel.cancel_waiting(three[0].connector, "Published anew").done == 3
     drain()
     assert states(three) == ["cancelled"] * 3
     assert not Delay.objects.filter(state="waiting").exists()

@@ -13,6 +13,7 @@ from django.urls import URLPattern, path, reverse
 from unfold.decorators import action
 
 from apps.core.pages import LargeTableAdmin
+from apps.core.patience import patiently
 from apps.crm.services import living
 from apps.engine import again
 from apps.engine.admin.columns import connector_name
@@ -172,7 +173,8 @@ class RunsAgain(LargeTableAdmin):
 
     def _start(self, request: HttpRequest, run: Run, place: Place, seen: Iterable[str]) -> bool:
         """Start the run if it is as the page showed it."""
-        return _seen(run) in seen and again.start(run, place, request.user.get_username())
+        who = request.user.get_username()
+        return _seen(run) in seen and patiently(lambda: again.start(run, place, who))
 
 
 def _about(run: Run, place: Place) -> str:

@@ -1,6 +1,7 @@
 """Delays: who sleeps, until when, and waking nobody: cancelling by hand."""
 
 from collections.abc import Iterator
+from functools import partial
 from typing import Any
 
 from django.contrib import admin, messages
@@ -14,6 +15,7 @@ from unfold.contrib.filters.admin import RelatedDropdownFilter
 from unfold.decorators import action, display
 
 from apps.core.pages import LargeTableAdmin, link
+from apps.core.patience import patiently
 from apps.engine import delays
 from apps.engine.admin.columns import connector_name
 from apps.engine.admin.runs import by_hand
@@ -122,7 +124,7 @@ class DelayAdmin(LargeTableAdmin):
                 "cancelled: what would come after the delay does not happen."
             )
             return self.ask(request, question, "Cancel delay", {}, page)
-        if delays.cancel_one(delay, by_hand(request)):
+        if patiently(lambda: delays.cancel_one(delay, by_hand(request))):
             self.message_user(request, "The delay was cancelled.", messages.SUCCESS)
         else:
             self.message_user(request, "The delay had ended already.", messages.WARNING)
@@ -140,6 +142,7 @@ class DelayAdmin(LargeTableAdmin):
         if isinstance(chosen, HttpResponse):
             return chosen
         note = by_hand(request)
-        count = sum(delays.cancel_one(Delay(pk=pk), note) for pk in chosen)
+        ended = [patiently(partial(delays.cancel_one, Delay(pk=pk), note)) for pk in chosen]
+        count = sum(ended)
         self.message_user(request, f"Cancelled: {count} of {len(chosen)} delays.", messages.SUCCESS)
         return None

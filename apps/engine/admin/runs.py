@@ -13,6 +13,7 @@ from unfold.decorators import action, display
 
 from apps.connectors.models import Revision
 from apps.core.pages import as_id, cause_link
+from apps.core.patience import patiently
 from apps.core.readable import duration
 from apps.engine.admin.again import RunsAgain
 from apps.engine.admin.columns import connector_link, connector_name, contact_link
@@ -145,7 +146,7 @@ class RunAdmin(RunsAgain):
                 "in it ends. What it has done already, queued messages too, stays."
             )
             return self.ask(request, question, "Cancel run", {}, page)
-        if cancel_runs([run.pk], by_hand(request)):
+        if patiently(lambda: cancel_runs([run.pk], by_hand(request))):
             self.message_user(request, f"Run {run.pk} was cancelled.", messages.SUCCESS)
         else:
             self.message_user(request, f"Run {run.pk} had ended already.", messages.WARNING)
@@ -160,6 +161,6 @@ class RunAdmin(RunsAgain):
         chosen = self.ask_about(request, queryset, "cancel_selected", question, "Cancel runs")
         if isinstance(chosen, HttpResponse):
             return chosen
-        count = cancel_runs(chosen, by_hand(request))
+        count = patiently(lambda: cancel_runs(chosen, by_hand(request)))
         self.message_user(request, f"Cancelled: {count} of {len(chosen)} runs.", messages.SUCCESS)
         return None
