@@ -9,6 +9,7 @@ from django.db import connection
 from django.test import Client
 
 from apps.core import clock as core_clock
+from apps.core import database_time
 from apps.engine import calls, intake, rate
 from apps.engine.agenda import look
 from apps.engine.rounds import round_of_lanes
@@ -37,9 +38,10 @@ def clock() -> Iterator[Clock]:
 
 
 @pytest.fixture(autouse=True)
-def _fresh_caches() -> Iterator[None]:
+def _fresh_caches(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """Ids are given out again in the next test, so nothing may be remembered by id, nor how much a
-    turn got through."""
+    turn got through. And no reading of the clock comes in between when statements are counted."""
+    monkeypatch.setattr(database_time, "FRESH", 3600)
     from apps.engine import plan, turn
 
     intake._cache.clear()

@@ -17,7 +17,8 @@ class Breaker:
 
     def __init__(self) -> None:
         self._failures: dict[str, int] = {}
-        self._paused_until: dict[str, datetime] = {}
+        # By clock.steady().
+        self._paused_until: dict[str, timedelta] = {}
 
     def parked_until(self, host: str) -> datetime | None:
         """When to come again; None to go ahead. Whoever goes ahead after a pause is the one that
@@ -25,9 +26,10 @@ class Breaker:
         until = self._paused_until.get(host)
         if until is None:
             return None
-        if until > clock.now():
-            return until
-        self._paused_until[host] = clock.now() + PAUSE
+        left = until - clock.steady()
+        if left > timedelta():
+            return clock.now() + left
+        self._paused_until[host] = clock.steady() + PAUSE
         return None
 
     def saw(self, host: str, answer: Response | Failure) -> None:
@@ -41,4 +43,4 @@ class Breaker:
             return
         self._failures[host] = self._failures.get(host, 0) + 1
         if self._failures[host] >= FAILURES:
-            self._paused_until[host] = clock.now() + PAUSE
+            self._paused_until[host] = clock.steady() + PAUSE

@@ -11,7 +11,7 @@ from django.db import connection
 
 from apps.core import clock
 from apps.core.due import is_postgresql
-from apps.engine import calls
+from apps.engine import calls, upkeep
 from apps.engine.agenda import Agenda, look
 from apps.engine.bell import LOOKS_EVERY, SQLITE_LOOKS_EVERY, heard, listen
 from apps.engine.rounds import round_of_lanes
@@ -75,6 +75,7 @@ def drain(stays: bool = False) -> int:
                 _leave()
                 counted = False
             agenda = (told or look()) if claiming else Agenda({})
+            upkeep.when_due()
             taken = round_of_lanes(agenda.due())
             total += taken
             if taken or told or _wait_for_answers(agenda, claiming):
