@@ -9,7 +9,7 @@ from django.db import connection
 from django.test import Client
 
 from apps.core import clock as core_clock
-from apps.core import notices
+from apps.core import database_time, notices
 from apps.core.http.outgoing import outgoing
 from apps.core.trouble import kind_of
 from apps.engine import calls, intake, mending, rate, rounds
@@ -40,9 +40,10 @@ def clock() -> Iterator[Clock]:
 
 
 @pytest.fixture(autouse=True)
-def _fresh_caches() -> Iterator[None]:
+def _fresh_caches(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """Ids are given out again in the next test, so nothing may be remembered by id, nor how much a
-    turn got through."""
+    turn got through. And no reading of the clock comes in between when statements are counted."""
+    monkeypatch.setattr(database_time, "FRESH", 3600)
     from apps.engine import plan, turn
 
     intake._cache.clear()

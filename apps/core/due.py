@@ -67,6 +67,22 @@ class Due(models.Model):
         return sorted((rows.instance(cls, row) for row in claimed), key=lambda row: row.pk)
 
     @classmethod
+    def carry_leases(cls, by: timedelta) -> None:
+        """The clock was put on by so much: what this process holds, it holds as long as before."""
+        table: Any = cls._default_manager
+        held = table.filter(state__in=list(cls.ON_EXPIRY), lease_owner=owner())
+        held.update(lease_until=models.F("lease_until") + by)
+
+    @classmethod
+    def carry_waits(cls, by: timedelta) -> None:
+        """The clock was put on (or, below nought, back) by so much: whatever is put off waits as
+        long as before, and what was due already still is, in the same order."""
+        table: Any = cls._default_manager
+        before = clock.now() - max(by, timedelta())
+        ahead = table.filter(state=cls.READY, wake_at__gt=before)
+        ahead.update(wake_at=models.F("wake_at") + by)
+
+    @classmethod
     def expire(cls, only_owners: list[str] | None = None) -> int:
         """Turn every expired lease (or every lease of `only_owners`) into what its state says."""
         count = 0

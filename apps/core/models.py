@@ -28,11 +28,14 @@ def keys_fingerprint() -> str:
 
 class Installation(models.Model):
     """Made by the first set-up. `uid` goes into frozen plans and exports: it tells home from
-    elsewhere. `keys` is the fingerprint of the keys that the database was set up with."""
+    elsewhere. `keys` is the fingerprint of the keys that the database was set up with.
+    `clock_stepped`: by how many seconds in all the database's clock was put on or (below nought)
+    back under the workers, as far as leases and waits were put right (engine/clock_steps.py)."""
 
     uid = models.UUIDField(default=uuid.uuid4, unique=True, editable=False)
     keys = models.CharField(max_length=16, default=keys_fingerprint, editable=False)
     created_at = models.DateTimeField(default=clock.now, editable=False)
+    clock_stepped = models.FloatField(default=0.0, db_default=0.0, editable=False)
 
     @classmethod
     def current(cls) -> Self:

@@ -12,9 +12,9 @@ from django.db import transaction
 from django.db.models import F
 
 from apps.core import clock
+from apps.core.clock import uptime
 from apps.core.models import Notice
 from apps.core.trouble import DATABASE_ERRORS
-from apps.core.uptime import uptime
 
 logger = logging.getLogger(__name__)
 

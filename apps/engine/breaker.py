@@ -2,8 +2,8 @@
 
 from datetime import timedelta
 
+from apps.core import clock
 from apps.core.http.messages import Failure, Kind, Response
-from apps.core.uptime import uptime
 from apps.engine.queues import PAUSE
 
 # After so many calls in a row that found nobody, runs pause; then one call tries again.
@@ -17,21 +17,22 @@ class Breaker:
 
     def __init__(self) -> None:
         self._failures: dict[str, int] = {}
-        self._paused_until: dict[str, float] = {}
+        # By clock.steady().
+        self._paused_until: dict[str, timedelta] = {}
 
     def left_of_pause(self, host: str) -> timedelta | None:
         """How long the host is left alone, yet; None to go ahead."""
         until = self._paused_until.get(host)
-        if until is None or until <= uptime():
+        if until is None or until <= clock.steady():
             return None
-        return timedelta(seconds=until - uptime())
+        return until - clock.steady()
 
     def tries(self, host: str) -> bool:
         """Whether whoever goes ahead now is the one that tries, after a pause: all others wait for
         what becomes of it."""
         if host not in self._paused_until:
             return False
-        self._paused_until[host] = uptime() + PAUSE.total_seconds()
+        self._paused_until[host] = clock.steady() + PAUSE
         return True
 
     def saw(self, host: str, answer: Response | Failure) -> bool | None:
@@ -46,5 +47,5 @@ class Breaker:
             return True
         self._failures[host] = self._failures.get(host, 0) + 1
         if self._failures[host] >= FAILURES:
-            self._paused_until[host] = uptime() + PAUSE.total_seconds()
+            self._paused_until[host] = clock.steady() + PAUSE
         return False

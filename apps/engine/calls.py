@@ -11,11 +11,11 @@ from uuid import UUID, uuid5
 
 from apps.connectors import outcomes
 from apps.core import clock
+from apps.core.clock import uptime
 from apps.core.http.messages import Failure, Kind, Request, Response
 from apps.core.http.outgoing import Answer, Share, outgoing
 from apps.core.http.outgoing import forget as forget_outgoing
 from apps.core.http.redaction import MASK, without
-from apps.core.uptime import uptime
 from apps.engine.breaker import Breaker
 from apps.engine.models import Call, Event, Run
 

@@ -5,6 +5,7 @@ from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 
+from django.db.models import Exists, OuterRef
 from django.utils.text import Truncator
 
 from apps.connectors.outcomes import Call, Outcome
@@ -165,6 +166,9 @@ def never_left(call_ids: list[UUID]) -> None:
 
 def abandon_stale() -> int:
     """Settle calls that are open long after every deadline: their runs were cancelled or ended
-    while the worker was dead. Returns how many."""
+    while the worker was dead. Not those of a run in a worker's hands: the clock may have been put
+    on while it waits for its answer. Returns how many."""
     stale = Row.objects.filter(state=Row.State.SENDING, at__lt=clock.now() - STALE)
+    held = Run.objects.filter(pk=OuterRef("run_id"), state=Run.State.LEASED)
+    stale = stale.filter(~Exists(held))
     return stale.update(state=Row.State.UNKNOWN, error=LOST)

@@ -19,7 +19,7 @@ from django.db.backends.signals import connection_created
 from apps.core import clock, heart
 from apps.core.due import is_postgresql, owner
 from apps.core.http.outgoing import outgoing
-from apps.engine import bell, calls, rounds
+from apps.engine import bell, calls, rounds, upkeep
 from apps.engine.agenda import Agenda, look
 from apps.engine.bell import LOOKS_EVERY, SQLITE_LOOKS_EVERY
 from apps.engine.floor import Slot, Watch
@@ -81,6 +81,7 @@ class Drain:
     def step(self) -> None:
         """One round over the lanes that are due; if it took nothing, one wait."""
         agenda = self._told or look()
+        upkeep.when_due()
         taken = round_of_lanes(agenda.due())
         told, self._told = self._told, None
         if not taken and told is None:

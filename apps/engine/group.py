@@ -14,8 +14,8 @@ from uuid import UUID
 from django.db import connection, transaction
 
 from apps.core import clock, rows
+from apps.core.clock import uptime
 from apps.core.due import LEASE, is_postgresql, owner
-from apps.core.uptime import uptime
 from apps.crm.services import living
 from apps.engine import calls, crm_changes, queues
 from apps.engine.advance import Story, advance, end

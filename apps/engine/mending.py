@@ -14,9 +14,9 @@ from time import sleep
 from django.db import connection, transaction
 
 from apps.core import clock, rows
+from apps.core.clock import uptime
 from apps.core.due import LEASE, is_postgresql, owner
 from apps.core.trouble import Trouble, kind_of, said_by, sentence
-from apps.core.uptime import uptime
 from apps.engine import calls, dialling
 from apps.engine.advance import Story
 from apps.engine.group import LEAVES_WITHIN, Claim, TooLate, advance_group
@@ -240,6 +240,7 @@ def _put_back(run: Run, wait: timedelta) -> None:
 def _keep_in_hand(claim: Claim, wait: timedelta) -> None:
     run, flight = claim.run, claim.flight
     assert flight is not None
+    wait = min(wait, LEASE)  # it is not given more than that ahead of time (leases.py)
     _ours(run).update(  # type: ignore[attr-defined]
         troubles=run.troubles, lease_until=clock.now() + wait + LEASE
     )

@@ -10,9 +10,9 @@ from django.db.models import F
 from django.db.models.functions import Greatest
 
 from apps.core import clock, jobs, notices
+from apps.core.clock import uptime
 from apps.core.due import owner
 from apps.core.trouble import Trouble, kind_of, sentence
-from apps.core.uptime import uptime
 from apps.engine import calls, delays, dialling, mending, queues, schedules
 from apps.engine import jobs as job_lane
 from apps.engine.models import Run

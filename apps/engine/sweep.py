@@ -1,4 +1,5 @@
-"""The sweep: every minute, and at every start, put right what dead workers left behind."""
+"""The sweep: every minute, and at every start, put right what dead workers left behind. What has to
+know how long a lease is over is not of it: upkeep.py."""
 
 import logging
 from datetime import timedelta
@@ -6,13 +7,12 @@ from typing import Any
 
 from django_q.models import Failure, Schedule
 
-from apps.core import clock, jobs
-from apps.core.due import Due, dead_owners
-from apps.engine import bell, order, queues
+from apps.core import clock
+from apps.core.due import dead_owners
+from apps.engine import bell, leases, order, queues
 from apps.engine.dialling import abandon_stale
-from apps.engine.models import DedupeKey, Run
+from apps.engine.models import DedupeKey
 from apps.messaging import delivery
-from apps.messaging.models import Message
 
 logger = logging.getLogger(__name__)
 
@@ -30,7 +30,6 @@ def sweep() -> dict[str, int]:
     """Release leases of the dead, settle lost sends, drop what has expired; returns the counts."""
     return {
         "released": release_leases_of_the_dead(),
-        "expired": sum(lane.expire() for lane in lanes()),
         "missed": order.release_missed(),
         "queues": queues.mend(),
         "settled": delivery.settle_unknown(),
@@ -40,14 +39,10 @@ def sweep() -> dict[str, int]:
     }
 
 
-def lanes() -> list[type[Due]]:
-    return [Run, Message, *jobs.KINDS]
-
-
 def release_leases_of_the_dead() -> int:
     """Leases of this host's processes that are gone need not run out first."""
     owners: set[str] = set()
-    for lane in lanes():
+    for lane in leases.lanes():
         rows: Any = lane._default_manager
         leased = rows.filter(state__in=list(lane.ON_EXPIRY))
         owners |= set(leased.values_list("lease_owner", flat=True).distinct())
@@ -57,7 +52,7 @@ def release_leases_of_the_dead() -> int:
 
 def release(owners: list[str]) -> int:
     """Turn all that these hold into what its state says, and let others know; returns how much."""
-    released = sum(lane.expire(only_owners=owners) for lane in lanes())
+    released = sum(lane.expire(only_owners=owners) for lane in leases.lanes())
     if released:
         bell.ring()
     return released

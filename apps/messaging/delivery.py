@@ -16,10 +16,10 @@ from django.db import connection, transaction
 from django.db.models import F
 
 from apps.core import clock
+from apps.core.clock import uptime
 from apps.core.due import LEASE, moment, owner, skip_locked
 from apps.core.http.messages import Failure, Kind, Request, Response
 from apps.core.http.outgoing import Answer, Share, outgoing
-from apps.core.uptime import uptime
 from apps.messaging import gate
 from apps.messaging.gateways import gateway
 from apps.messaging.gateways.base import Again, Rejected, Sent, Verdict

@@ -7,11 +7,11 @@ from django.db import connection
 from django.test.utils import CaptureQueriesContext
 
 from apps.actions.kinds.stop import StopRun
-from apps.engine import jobs
+from apps.engine import jobs, leases
 from apps.engine.agenda import look
 from apps.engine.models import Run
 from apps.engine.rounds import round_of_lanes
-from apps.engine.sweep import release_leases_of_the_dead, sweep
+from apps.engine.sweep import release_leases_of_the_dead
 from tests.engine.test_plans import assert_only_by_index, plans_of, series
 from tests.factories import published
 from tests.long_jobs.models import Counting, Written
@@ -81,7 +81,7 @@ def test_who_lost_the_lease_does_nothing(clock):
     job = counting()
     slow = Counting.claim_next()
     clock.tick(seconds=61)
-    assert sweep()["expired"] == 1
+    assert leases.expire() == 1
     quick = Counting.claim_next()
     jobs.work_on(slow)
     assert numbers(job) == []
@@ -159,7 +159,7 @@ def test_a_job_that_kills_its_workers_is_given_up(clock):
     for _ in range(5):
         assert Counting.claim_next()
         clock.tick(seconds=61)
-        sweep()
+        leases.expire()
     jobs.turn()
     job.refresh_from_db()
     assert (job.state, numbers(job)) == ("failed", [])

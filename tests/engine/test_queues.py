@@ -25,16 +25,6 @@ def server():
         yield made
 
 
-@pytest.fixture
-def passing(monkeypatch, clock):
-    """Time for which no clock can be set goes on with the test's."""
-    began = clock.now
-    monkeypatch.setattr(
-        "apps.engine.breaker.uptime", lambda: 1e6 + (clock.now - began).total_seconds()
-    )
-    return clock
-
-
 def call(url, **columns):
     return (
         HttpApi,
@@ -152,11 +142,11 @@ def silence(post, drain, connector, runs, first=0):
     drain()
 
 
-def test_runs_behind_a_dead_host_reach_their_failure_after_one_pause(post, drain, passing):
+def test_runs_behind_a_dead_host_reach_their_failure_after_one_pause(post, drain, clock):
     silence(post, drain, published([call(NOBODY)]), 60)
     assert count("waiting") == 55
     assert Delay.objects.get(run=Run.objects.order_by("-pk")[0]).waits_for.startswith("until 127.")
-    passing.tick(seconds=31)
+    clock.tick(seconds=31)
     drain()
     assert count("waiting") == 0
     assert Attempt.objects.filter(result="failed").count() == 60
@@ -164,11 +154,11 @@ def test_runs_behind_a_dead_host_reach_their_failure_after_one_pause(post, drain
     assert Call.objects.count() == 6  # one tried for all
 
 
-def test_runs_behind_a_dead_host_reach_their_retry(post, drain, passing):
+def test_runs_behind_a_dead_host_reach_their_retry(post, drain, clock):
     connector = published([call(NOBODY, on_error="retry", retry_times=1, retry_wait=60)])
     silence(post, drain, connector, 40)
     for _ in range(8):
-        passing.tick(seconds=31)
+        clock.tick(seconds=31)
         drain()
     assert states() == {"done": None} or states() == {"failed": None}
     assert Attempt.objects.filter(result="retrying").count() == 40
@@ -176,14 +166,14 @@ def test_runs_behind_a_dead_host_reach_their_retry(post, drain, passing):
     assert Delay.objects.count() <= 40 * 3
 
 
-def test_when_the_host_is_back_all_go_on_in_order(server, post, drain, passing):
+def test_when_the_host_is_back_all_go_on_in_order(server, post, drain, clock):
     connector = published([call(server.url)])
     good, server.answer = server.answer, lambda asked: (503, {}, b"")
     silence(post, drain, connector, 30)
     server.answer = good
-    passing.tick(seconds=31)
+    clock.tick(seconds=31)
     drain()
-    passing.tick(seconds=1)
+    clock.tick(seconds=1)
     drain()
     assert count("waiting") == 0
     assert asked(server)[5] == 5  # the first one tries
@@ -191,49 +181,49 @@ def test_when_the_host_is_back_all_go_on_in_order(server, post, drain, passing):
     assert Delay.objects.filter(state="waiting").count() == 0
 
 
-def test_a_run_that_tries_and_is_lost_is_followed_by_another(post, drain, passing):
+def test_a_run_that_tries_and_is_lost_is_followed_by_another(post, drain, clock):
     silence(post, drain, published([call(NOBODY)]), 10)
-    passing.tick(seconds=31)
+    clock.tick(seconds=31)
     assert queues.turn() == 1
     Run.objects.filter(state="due").update(state="cancelled")
-    passing.tick(seconds=91)
+    clock.tick(seconds=91)
     drain()
     assert count("waiting") == 0
 
 
-def test_new_runs_after_the_failure_wait_for_the_next_try(post, drain, passing):
+def test_new_runs_after_the_failure_wait_for_the_next_try(post, drain, clock):
     connector = published([call(NOBODY)])
     silence(post, drain, connector, 10)
-    passing.tick(seconds=31)
+    clock.tick(seconds=31)
     drain()
     post(connector, {"n": 99})
     drain()
     assert count("waiting") == 1
-    passing.tick(seconds=31)
+    clock.tick(seconds=31)
     drain()
     assert count("waiting") == 0
 
 
-def test_another_host_is_called_meanwhile(server, post, drain, passing):
+def test_another_host_is_called_meanwhile(server, post, drain, clock):
     silence(post, drain, published([call(NOBODY)]), 10)
     post(published([call(server.url)]), {"n": 1})
     drain()
     assert asked(server) == [1]
 
 
-def test_a_waiting_run_can_be_cancelled_and_leaves_no_queue_behind(post, drain, passing):
+def test_a_waiting_run_can_be_cancelled_and_leaves_no_queue_behind(post, drain, clock):
     from apps.engine.cancel import cancel_runs
 
     silence(post, drain, published([call(NOBODY)]), 8)
     cancel_runs(list(Run.objects.filter(state="waiting").values_list("pk", flat=True)), "By ana")
-    passing.tick(seconds=31)
+    clock.tick(seconds=31)
     drain()
-    passing.tick(seconds=91)
+    clock.tick(seconds=91)
     drain()
     assert not Queue.objects.exists()
 
 
-def test_a_queue_whose_row_was_lost_is_mended_by_the_sweep(post, drain, passing):
+def test_a_queue_whose_row_was_lost_is_mended_by_the_sweep(post, drain, clock):
     silence(post, drain, published([call(NOBODY)]), 8)
     Queue.objects.all().delete()
     assert sweep()["queues"] == 1

@@ -8,6 +8,7 @@ import pytest
 
 from apps.actions.kinds.stop import StopRun
 from apps.core import due
+from apps.engine import leases
 from apps.engine.claims import claim_batch
 from apps.engine.models import DedupeKey, Run
 from apps.engine.sweep import ensure_schedule, release_leases_of_the_dead, sweep
@@ -30,9 +31,9 @@ def queued(clock):
 def test_an_expired_lease_of_a_run_is_work_again(post, clock):
     post(published([(StopRun, {})]), {})
     (run,) = claim_batch()
-    assert sweep()["expired"] == 0
+    assert leases.expire() == 0
     clock.tick(seconds=61)
-    assert sweep()["expired"] == 1
+    assert leases.expire() == 1
     again = Run.objects.get()
     assert (again.state, again.lease_epoch) == ("due", run.lease_epoch + 1)
 
@@ -40,9 +41,9 @@ def test_an_expired_lease_of_a_run_is_work_again(post, clock):
 def test_a_lost_send_is_unknown_and_never_sent_again(queued, clock, drain):
     delivery.mark_sending(delivery.claim(), longest=5)
     clock.tick(seconds=64)
-    assert Message.expire() == 0
+    assert leases.expire() == 0
     clock.tick(seconds=2)
-    sweep()
+    assert leases.expire() == 1
     drain()
     queued.refresh_from_db()
     assert queued.state == Message.State.UNKNOWN
@@ -52,7 +53,7 @@ def test_a_lost_send_is_unknown_and_never_sent_again(queued, clock, drain):
 def test_a_leased_message_was_never_handed_over_and_is_sent(queued, clock, drain):
     delivery.claim()
     clock.tick(seconds=61)
-    sweep()
+    leases.expire()
     drain()
     queued.refresh_from_db()
     assert queued.state == Message.State.SENT
@@ -62,6 +63,7 @@ def test_a_lost_answer_is_settled_by_what_the_gateway_has(queued, clock):
     (message,) = delivery.mark_sending(delivery.claim())
     arrive([delivery.gateway("sandbox").request(message)])
     clock.tick(seconds=61)
+    leases.expire()
     counts = sweep()
     queued.refresh_from_db()
     assert (counts["settled"], queued.state) == (1, Message.State.SENT)

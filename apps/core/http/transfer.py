@@ -9,12 +9,12 @@ from typing import Any
 import certifi
 import pycurl
 
+from apps.core.clock import uptime
 from apps.core.http import failures, headers, redirects, urls
 from apps.core.http.guard import Guard
 from apps.core.http.messages import Failure, Kind, Request, Response, first
 from apps.core.http.resting import Resting
 from apps.core.http.urls import Refused, Target
-from apps.core.uptime import uptime
 
 CONNECT_SECONDS = 15
 LATE = "It did not leave: the worker had been stopped for a while."
