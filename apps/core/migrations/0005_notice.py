@@ -7,7 +7,7 @@ from django.db import migrations, models
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('core', '0003_files'),
+        ("core", "0004_clock_stepped"),
     ]
 
     operations = [
