@@ -141,9 +141,7 @@ class Cluster:
             return False
         size = f"size={SMALL_DISK_MIB}m"
         command = ["mount", "-t", "tmpfs", "-o", size, "tmpfs", str(self.disk)]
-        if subprocess.run(command, capture_output=True, check=False).returncode:
-            return False
-        return True
+        return not subprocess.run(command, capture_output=True, check=False).returncode
 
     def _create(self) -> None:
         space = ""

@@ -81,6 +81,12 @@ def shop(make: Builder) -> dict[str, Any]:
     return {"steps": [first, [pay, make.note("shop-note", said), make.send("shop-send")]]}
 
 
+def chatty(make: Builder) -> dict[str, Any]:
+    """One call behind the other: each answer must find its own."""
+    asks = [make.ask("one", "POST"), make.ask("two", "PUT"), make.ask("three", "POST")]
+    return {"steps": [asks, [make.ask("four", "GET"), make.note("chatty-note")]]}
+
+
 def sleepy(make: Builder) -> dict[str, Any]:
     in_two = "{{ now | date: '%s' | plus: 2 }}"
     first = [make.note("before"), make.sleep("until", "{{ event.until }}"), make.ask("put", "PUT")]
@@ -115,7 +121,7 @@ def seed(address: str) -> dict[str, Any]:
     def publish(name: str, steps: Any, mapping: Any = MAPPING, **options: Any) -> None:
         made[name] = published(*steps, name=name, mapping=mapping, **options)
 
-    for build in (shop, sleepy, orders, quick, child):
+    for build in (shop, chatty, sleepy, orders, quick, child):
         publish(build.__name__, **build(make))
     target = {"connector": made["sleepy"], "identifier": "{{ event.cancels }}"}
     cancel = (CancelDelay, {"label": "cancels", "rows": {"targets": [target]}})
@@ -129,7 +135,7 @@ def described(connector: Any) -> dict[str, Any]:
     """What the model needs to know of a connector."""
     from apps.connectors.models import Action
 
-    actions = Action.objects.filter(step__connector=connector).order_by("step__position", "position")
+    actions = Action.objects.filter(step__connector=connector)
     return {
         "id": connector.pk,
         "token": connector.token,
@@ -137,7 +143,7 @@ def described(connector: Any) -> dict[str, Any]:
         "in_order": connector.in_order,
         "items": [
             {"uid": str(action.uid), "label": action.label, "kind": action.kind}
-            for action in actions
+            for action in actions.order_by("step__position", "position")
         ],
     }
 

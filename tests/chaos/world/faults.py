@@ -6,6 +6,7 @@ to break. A line of the log: {"fault", "at", "until", …}.
 
 import os
 import random
+import re
 import signal
 import threading
 import time
@@ -35,6 +36,7 @@ LOCKED = [
     "django_q_ormq",
 ]
 
+
 def _signal(pid: int, number: int) -> bool:
     try:
         os.kill(pid, number)
@@ -42,7 +44,9 @@ def _signal(pid: int, number: int) -> bool:
         return False
     return True
 
+
 # --- processes -----------------------------------------------------------------------------------
+
 
 def kill_worker(world: "World", chance: random.Random) -> Done:
     """kill -9 of one process of the workers; the topmost one, too."""
@@ -50,10 +54,12 @@ def kill_worker(world: "World", chance: random.Random) -> Done:
     pid = chance.choice(tree) if tree else 0
     return {"pid": pid, "of": len(tree)} if pid and _signal(pid, signal.SIGKILL) else None
 
+
 def kill_workers(world: "World", chance: random.Random) -> Done:
     """kill -9 of them all, as when their host is gone."""
     tree = world.workers.tree()
     return {"pids": [pid for pid in tree if _signal(pid, signal.SIGKILL)]} if tree else None
+
 
 def stop_workers(world: "World", chance: random.Random) -> Done:
     """SIGTERM; how long they took to end stands in the log."""
@@ -62,10 +68,12 @@ def stop_workers(world: "World", chance: random.Random) -> Done:
         return None
     return {"took": time.monotonic() - begun}
 
+
 def kill_web(world: "World", chance: random.Random) -> Done:
     tree = world.web.tree()
     pid = chance.choice(tree) if tree else 0
     return {"pid": pid} if pid and _signal(pid, signal.SIGKILL) else None
+
 
 def freeze(world: "World", chance: random.Random) -> Done:
     """SIGSTOP of a process for a while, often for longer than its leases last."""
@@ -79,7 +87,9 @@ def freeze(world: "World", chance: random.Random) -> Done:
     _signal(pid, signal.SIGCONT)
     return {"pid": pid, "side": side, "seconds": seconds}
 
+
 # --- connections ---------------------------------------------------------------------------------
+
 
 def terminate_backend(world: "World", chance: random.Random) -> Done:
     backends = world.cluster.backends()
@@ -90,21 +100,33 @@ def terminate_backend(world: "World", chance: random.Random) -> Done:
         connection.execute("SELECT pg_terminate_backend(%s)", [pid])
     return {"pid": pid}
 
+
 def cut_some(world: "World", chance: random.Random) -> Done:
-    return {"cut": world.proxy.cut_some(chance)}
+    side = chance.choice(list(world.proxies))
+    return {"side": side, "cut": world.proxies[side].cut_some(chance)}
+
 
 def cut_all(world: "World", chance: random.Random) -> Done:
-    return {"cut": world.proxy.cut_all()}
+    return {"cut": sum(proxy.cut_all() for proxy in world.proxies.values())}
+
 
 def lose_commit(world: "World", chance: random.Random) -> Done:
     """The acknowledgement of one COMMIT."""
-    return {} if world.proxy.swallow(COMMITTED, 3) else None
+    return _swallow(world, chance, COMMITTED)
+
 
 def lose_write(world: "World", chance: random.Random) -> Done:
     """The acknowledgement of one statement that was its own transaction."""
-    return {} if world.proxy.swallow(WRITTEN, 3) else None
+    return _swallow(world, chance, WRITTEN)
+
+
+def _swallow(world: "World", chance: random.Random, what: re.Pattern[bytes]) -> Done:
+    side = chance.choice(["workers", "workers", "workers", "web"])
+    return {"side": side} if world.proxies[side].swallow(what, 3) else None
+
 
 # --- the database --------------------------------------------------------------------------------
+
 
 def lock_table(world: "World", chance: random.Random) -> Done:
     table, seconds = chance.choice(LOCKED), chance.uniform(1, 8)
@@ -113,6 +135,7 @@ def lock_table(world: "World", chance: random.Random) -> Done:
         connection.execute(f"LOCK TABLE {table}")  # type: ignore[call-overload]
         world.pause(seconds)
     return {"table": table, "seconds": seconds}
+
 
 def kill_backend(world: "World", chance: random.Random) -> Done:
     """kill -9 of one: PostgreSQL restarts as a whole."""
@@ -124,6 +147,7 @@ def kill_backend(world: "World", chance: random.Random) -> Done:
     world.cluster.wait()
     return {"pid": pid}
 
+
 def crash_cluster(world: "World", chance: random.Random) -> Done:
     away = chance.uniform(0, 3)
     with world.restarting:
@@ -131,6 +155,7 @@ def crash_cluster(world: "World", chance: random.Random) -> Done:
         world.pause(away)
         world.cluster.start()
     return {"away": away}
+
 
 def fill_disk(world: "World", chance: random.Random) -> Done:
     if not world.cluster.can_fill:
@@ -143,6 +168,7 @@ def fill_disk(world: "World", chance: random.Random) -> Done:
         world.cluster.make_room()
     return {"seconds": seconds, "taken": taken}
 
+
 def step_clock(world: "World", chance: random.Random) -> Done:
     """The clock of the workers' host is wrong for a while."""
     offset = chance.choice([-3700.0, -90.0, 90.0, 3700.0])
@@ -153,6 +179,7 @@ def step_clock(world: "World", chance: random.Random) -> Done:
     finally:
         world.set_clock(0.0)
     return {"offset": offset, "seconds": seconds}
+
 
 FAULTS: dict[str, tuple[Fault, int]] = {
     fault.__name__: (fault, weight)
@@ -176,6 +203,7 @@ FAULTS: dict[str, tuple[Fault, int]] = {
 }
 # One at a time: each would wait for the other, or hide it.
 _ALONE = {"crash_cluster", "kill_backend", "fill_disk", "stop_workers", "step_clock"}
+
 
 class Hand:
     """Breaks one thing after the other. Two hands may break two things at once."""
@@ -205,7 +233,6 @@ class Hand:
         if done is not None:
             self.log.write(fault=name, at=at, until=now(), **done)
 
+
 # Seconds between two faults of one hand, on average.
 PAUSE = 1.5
-
-__all__ = ["FAULTS", "Hand", "descendants"]

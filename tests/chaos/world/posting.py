@@ -16,7 +16,7 @@ from typing import Any
 
 from tests.chaos.world.logs import Log, now
 
-SHARES = {"shop": 4, "sleepy": 3, "orders": 3, "quick": 3, "router": 2, "canceller": 1}
+SHARES = {"shop": 3, "chatty": 4, "sleepy": 3, "orders": 3, "quick": 3, "router": 2, "canceller": 1}
 ONCE = "quick"
 PHONES = [f"+49151234500{n:02d}" for n in range(12)]
 PADDING = 800

@@ -1,5 +1,5 @@
-"""The world: an installation on a private cluster, fed, moved and broken for some seconds, then left
-in peace until nothing is open, and written down for the model."""
+"""The world: an installation on a private cluster, fed, moved and broken for some seconds, then
+left in peace until nothing is open, and written down for the model."""
 
 import json
 import random
@@ -75,22 +75,24 @@ class World:
         small = "fill_disk" in settings.faults
         self.cluster = Cluster(small_disk=small).__enter__()
         self._opened.append(self.cluster)
-        self.proxy = Proxy(self.cluster.port).__enter__()
-        self._opened.append(self.proxy)
+        self.proxies = {side: Proxy(self.cluster.port).__enter__() for side in ("web", "workers")}
+        self._opened += self.proxies.values()
         self.outside = Outside(settings.seed, self.directory / "requests.jsonl").__enter__()
         self._opened.append(self.outside)
-        url = self.cluster.url.replace(f":{self.cluster.port}/", f":{self.proxy.port}/")
-        self.installation = Installation(self._home, url)
+        self.installation = Installation(self._home, self._through("web"))
         self.installation.env |= {
             "SWITCHBOARD_HTTP_ALLOW": self.outside.address,
             "SWITCHBOARD_HTTP_PER_MINUTE": "0",
         }
-        printed = self.installation.run(
-            "-m", "tests.chaos.world.connectors", self.outside.address
-        )
+        printed = self.installation.run("-m", "tests.chaos.world.connectors", self.outside.address)
         self.plan = json.loads(printed)
         self._write("plan.json", self.plan)
         self._write("settings.json", asdict(settings))
+
+    def _through(self, side: str) -> str:
+        """The cluster's address behind the proxy of web and operators, or of the workers."""
+        port = self.proxies[side].port
+        return self.cluster.url.replace(f":{self.cluster.port}/", f":{port}/")
 
     def __exit__(self, *error: object) -> None:
         self.calm.set()
@@ -159,7 +161,8 @@ class World:
         serve = ["-m", "gunicorn", "--config=python:config.gunicorn", f"--bind=fd://{descriptor}"]
         self.web = Kept(serve, made.env, made.log, descriptor)
         work = ["-m", "tests.chaos.world.worker", str(self._home / "clock")]
-        self.workers = Kept([*work, str(self.settings.lease)], made.env, made.log)
+        workers = {**made.env, "DATABASE_URL": self._through("workers")}
+        self.workers = Kept([*work, str(self.settings.lease)], workers, made.log)
         self._kept = [self.web, self.workers]
         self.keeper = threading.Thread(target=self._keep, daemon=True)
         self.keeper.start()

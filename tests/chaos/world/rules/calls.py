@@ -51,7 +51,10 @@ def done_was_answered(record: Record) -> Iterator[Violation]:
 
 def no_request_is_of_nobody(record: Record) -> Iterator[Violation]:
     """Each has the key of an action of the run that it says it is of."""
-    known = {key_of(run, p, item): (record.n(run), item.label) for run, p, item, _, _ in asked(record)}
+    known = {
+        key_of(run, passage, item): (record.n(run), item.label)
+        for run, passage, item, _, _ in asked(record)
+    }
     for request in record.requests:
         if request["action"] == "send":
             continue

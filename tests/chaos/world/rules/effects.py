@@ -26,7 +26,8 @@ def notes(record: Record) -> Iterator[Violation]:
                     says = f"Run {run['id']} did {item.label} {done} times: {there} notes."
                     yield Violation("effects", says)
     for (run_id, label, n), times in written.items():
-        yield Violation("effects", f"{times} notes of run {run_id} ({label} {n}) come from nothing.")
+        says = f"{times} notes of run {run_id} ({label} {n}) come from nothing."
+        yield Violation("effects", says)
 
 
 def notes_are_about_the_right_person(record: Record) -> Iterator[Violation]:
@@ -97,4 +98,3 @@ class Families:
 
 
 RULES = [notes, notes_are_about_the_right_person, counter, tags]
-

@@ -7,6 +7,7 @@ another one has ended is written after it; so ids tell the order whatever the cl
 from collections import defaultdict
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import pairwise
 
 from tests.chaos.world.record import MAPPING, NOTHING_HAPPENED, Record, Violation
 
@@ -24,7 +25,7 @@ class Stretch:
 def runs_go_one_after_the_other(record: Record) -> Iterator[Violation]:
     for stretches in _lines(record).values():
         by_begin = sorted(stretches, key=lambda stretch: stretch.first)
-        for before, after in zip(by_begin, by_begin[1:], strict=False):
+        for before, after in pairwise(by_begin):
             if after.first < before.last:
                 yield Violation("order", f"Run {after.run} began before run {before.run} ended.")
 
@@ -38,7 +39,7 @@ def as_they_were_accepted(record: Record) -> Iterator[Violation]:
             for earlier in by_begin[place + 1 :]:
                 one, other = posts.get(later.n), posts.get(earlier.n)
                 if one and other and other["until"] < one["at"]:
-                    says = f"Run {later.run} went before run {earlier.run}, which was accepted first."
+                    says = f"Run {later.run} went before run {earlier.run}, accepted earlier."
                     yield Violation("order", says)
 
 

@@ -66,7 +66,7 @@ def nothing_after_a_cancel(record: Record) -> Iterator[Violation]:
                 says = f"Run {run['id']} was cancelled, and then did {line['label']}."
                 yield Violation("cancelled", says)
         if run["state"] == "cancelled" and run["passage"] not in cancelled:
-            yield Violation("cancelled", f"Run {run['id']} was cancelled, and nothing says by whom.")
+            yield Violation("cancelled", f"Run {run['id']} was cancelled by nobody.")
 
 
 def timelines_tell_the_flow(record: Record) -> Iterator[Violation]:
