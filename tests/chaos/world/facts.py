@@ -21,7 +21,6 @@ QUERIES = {
     " JOIN datastore_counter AS counter ON counter.id = value.counter_id",
     "messages": "SELECT id, key, address, text, state, cause_id,"
     " extract(epoch FROM created_at) AS at FROM messaging_message",
-    "phone": "SELECT id, key, address, text FROM sandbox_phonemessage",
     "calls": "SELECT id, run_id, idempotency_key, state, error,"
     " extract(epoch FROM at) AS at FROM engine_call",
 }

@@ -112,6 +112,15 @@ def add_request(record: Record, run: Row, item: Any, **columns: Any) -> Row:
     return request
 
 
+def add_sending(record: Record, key: str, text: str, **columns: Any) -> Row:
+    body = json.dumps({"key": key, "to": PHONE, "text": text})
+    number = len(record.requests) + 1
+    request = {"at": 10.0 * number, "until": 10.0 * number + 1, "action": "send", "key": key}
+    request |= {"n": 1, "fate": "ok", "status": 200, "nonce": f"nonce {number}", "body": body}
+    record.requests.append({**request, **columns})
+    return record.requests[-1]
+
+
 def live(record: Record, run: Row) -> None:
     """Let a run do all that its connector says, with everything that comes of it."""
     forget(record)
@@ -133,14 +142,14 @@ def live(record: Record, run: Row) -> None:
             record.tags += [{"contact_id": 9, "name": name} for name in (item.label, text)]
         elif item.kind == "send_message":
             key = f"run:{run['id']}:1:{item.uid}:{PHONE}"
-            sent = {"id": 1, "key": key, "address": PHONE, "text": text}
-            record.phone.append(dict(sent))
-            record.messages.append({**sent, "state": "sent", "at": 15.0})
+            message = {"id": 1, "key": key, "address": PHONE, "text": text}
+            record.messages.append({**message, "state": "sent", "at": 15.0})
+            add_sending(record, key, text)
     forget(record)
 
 
 def forget(record: Record) -> Record:
     """What was looked up, now that something else is in there."""
-    for name in ("names", "lines_of", "said", "by_key", "clock_was_wrong"):
+    for name in ("names", "lines_of", "said", "by_key", "clock_was_wrong", "phone"):
         record.__dict__.pop(name, None)
     return record

@@ -106,7 +106,7 @@ class _Handler(BaseHTTPRequestHandler):
             "path": parts.path,
             "action": parts.path.strip("/"),
             "n": int(n[0] if isinstance(n, list) else n),
-            "key": self.headers.get("Idempotency-Key", ""),
+            "key": self.headers.get("Idempotency-Key") or said.get("key", ""),
             "body": text,
         }
 

@@ -13,6 +13,7 @@ from typing import Any
 from uuid import UUID, uuid5
 
 from tests.chaos.world import logs
+from tests.chaos.world.gateway import ACCEPTED
 
 Row = dict[str, Any]
 NOTHING_HAPPENED = ("in_order", "again", "cancel")
@@ -58,7 +59,6 @@ class Record:
     merges: list[Row] = field(default_factory=list)
     counters: list[Row] = field(default_factory=list)
     messages: list[Row] = field(default_factory=list)
-    phone: list[Row] = field(default_factory=list)
     calls: list[Row] = field(default_factory=list)
 
     @classmethod
@@ -125,6 +125,12 @@ class Record:
         for request in self.requests:
             found[request["key"]].append(request)
         return found
+
+    @cached_property
+    def phone(self) -> list[Row]:
+        """The messages that the outside has taken: {"key", "to", "text"}."""
+        sent = [one for one in self.requests if one["action"] == "send"]
+        return [json.loads(one["body"]) for one in sent if one["fate"] in ACCEPTED]
 
     @cached_property
     def clock_was_wrong(self) -> bool:

@@ -1,10 +1,17 @@
-"""The model itself: it finds nothing in a world in which all is well, and each fault in one that is not."""
+"""The model itself: it finds nothing where all is well, and each fault for what it is."""
 
 import json
 
 import pytest
 
-from tests.chaos.world.made_up import add_line, add_request, add_run, forget, peaceful
+from tests.chaos.world.made_up import (
+    add_line,
+    add_request,
+    add_run,
+    add_sending,
+    forget,
+    peaceful,
+)
 from tests.chaos.world.model import figures, judge, unknowns
 from tests.chaos.world.record import Record
 
@@ -283,9 +290,13 @@ def test_a_call_is_tried_again_too_often(record):
 # --- messages -------------------------------------------------------------------------------------
 
 
+def sending(record):
+    return next(one for one in record.requests if one["action"] == "send")
+
+
 def test_a_sending_without_a_message(record):
     record.messages.clear()
-    record.phone.clear()
+    record.requests.remove(sending(record))
     assert rules(record) == ["messages"]
 
 
@@ -295,18 +306,29 @@ def test_a_message_that_comes_from_nothing(record):
     assert rules(record) == ["messages"]
 
 
-def test_a_message_is_on_the_phone_twice(record):
-    record.phone.append({**record.phone[0], "id": 2})
+@pytest.mark.parametrize("fate", ["ok", "drop"])
+def test_a_message_arrived_twice(record, fate):
+    record.requests.append({**sending(record), "fate": fate})
     assert rules(record) == ["twice"]
 
 
+def test_a_message_that_was_not_taken_is_sent_again(record):
+    record.requests.append({**sending(record), "fate": "busy", "status": 429})
+    assert rules(record) == []
+
+
 def test_a_sent_message_did_not_arrive(record):
-    record.phone.clear()
+    sending(record)["fate"] = "error"
     assert rules(record) == ["messages"]
 
 
 def test_a_message_arrived_as_another_one(record):
-    record.phone[0]["text"] = "another"
+    record.messages[0]["text"] = "another"
+    assert rules(record) == ["messages"]
+
+
+def test_a_message_that_nobody_sent(record):
+    add_sending(record, "made up", "send 1")
     assert rules(record) == ["messages"]
 
 
@@ -318,10 +340,16 @@ def test_a_message_in_a_state_that_is_not_true(record, state, broken):
 
 def test_an_unknown_message_needs_a_cause(record):
     record.messages[0]["state"] = "unknown"
+    at = sending(record)["at"]
     assert rules(record) == ["unknown"]
-    record.faults = [fault("kill_worker", 5)]
+    record.faults = [fault("kill_worker", at - 1), fault("crash_cluster", at)]
     assert rules(record) == ["unknown"]
-    record.faults = [fault("kill_worker", 16)]
+    record.faults = [fault("freeze", at, side="web")]
+    assert rules(record) == ["unknown"]
+    record.faults = [fault("kill_worker", at + 1)]
+    assert rules(record) == []
+    record.faults = []
+    sending(record)["fate"] = "drop"
     assert rules(record) == []
 
 
@@ -351,3 +379,19 @@ def test_runs_went_in_another_order_than_they_were_accepted(record):
         {**record.posts[2], "at": 20.0, "until": 21.0},
     )
     assert rules(record) == ["order"]
+
+
+def test_merged_contacts_kept_no_order_with_each_other(record):
+    record.contacts.append({"id": 10, "phone": "other", "merged_into_id": None})
+    said = json.loads(record.events[2]["body"])
+    record.events[2]["body"] = json.dumps({**said, "phone": "other"})
+    record.notes[-2]["contact_id"] = 10
+    last = line(record, "put", run=3)
+    line(record, "Field mapping", run=4)["id"] = last["id"] - 0.7
+    line(record, "before", run=4)["id"] = last["id"] - 0.5
+    assert rules(record) == []
+    merge = {"move": "merge", "at": 9.0, "until": 10.0, "ids": [10, 9], "sure": True, "said": True}
+    record.moves = [merge]
+    assert rules(record) == ["merged"]
+    record.moves = [merge, {**merge, "move": "undo", "at": 15.0}]
+    assert rules(record) == []

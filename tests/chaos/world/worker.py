@@ -1,9 +1,10 @@
 """`manage.py work` as it would be on a host whose clock can be stepped, with short leases.
 
-    python -m tests.chaos.world.worker CLOCK LEASE
+    python -m tests.chaos.world.worker CLOCK LEASE ADDRESS
 
-CLOCK is a file that holds the seconds by which this host's clock is wrong; LEASE is in seconds, so
-that a process that is stopped for a while wakes later than its leases last.
+CLOCK is a file that holds the seconds by which this host's clock is wrong. LEASE is in seconds, so
+that a process that is stopped for a while wakes later than its leases last. ADDRESS is where the
+outside takes messages.
 """
 
 import os
@@ -14,6 +15,8 @@ from pathlib import Path
 
 import django
 from django.core.management import call_command
+
+from tests.chaos.world.gateway import put_in_place
 
 _true_time = time.time
 
@@ -66,4 +69,5 @@ if __name__ == "__main__":
 
     step_clock(Path(sys.argv[1]))
     shorten_leases(float(sys.argv[2]))
+    put_in_place(sys.argv[3])
     call_command("work")

@@ -1,6 +1,7 @@
 """The world: an installation on a private cluster, fed, moved and broken for some seconds, then
 left in peace until nothing is open, and written down for the model."""
 
+import http.client
 import json
 import random
 import shutil
@@ -110,6 +111,7 @@ class World:
     def run(self) -> None:
         """All of it; what is still open afterwards is for the model to say."""
         self._start()
+        self._wait_until_it_answers()
         callers = Callers(
             self.installation.url,
             self.plan,
@@ -161,11 +163,20 @@ class World:
         serve = ["-m", "gunicorn", "--config=python:config.gunicorn", f"--bind=fd://{descriptor}"]
         self.web = Kept(serve, made.env, made.log, descriptor)
         work = ["-m", "tests.chaos.world.worker", str(self._home / "clock")]
+        work += [str(self.settings.lease), self.outside.address]
         workers = {**made.env, "DATABASE_URL": self._through("workers")}
-        self.workers = Kept([*work, str(self.settings.lease)], workers, made.log)
+        self.workers = Kept(work, workers, made.log)
         self._kept = [self.web, self.workers]
         self.keeper = threading.Thread(target=self._keep, daemon=True)
         self.keeper.start()
+
+    def _wait_until_it_answers(self) -> None:
+        """A busy machine takes long to start everything; that is no time worth disturbing."""
+        host, port = self.installation.url.removeprefix("http://").split(":")
+        asking = http.client.HTTPConnection(host, int(port), timeout=self.settings.patience)
+        asking.request("GET", "/hooks/nobody")
+        assert asking.getresponse().status == 404
+        asking.close()
 
     def _keep(self) -> None:
         while not self.over.wait(0.1):

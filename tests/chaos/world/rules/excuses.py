@@ -19,21 +19,22 @@ def of_request(record: Record, request: Row) -> str:
     return loss_between(record, request["at"], request["until"] + UNTIL_COMMITTED)
 
 
-def of_silence(record: Record, line: Row) -> str:
-    """The same for one that never arrived."""
+def of_silence(record: Record, row: Row) -> str:
+    """The same for one that never arrived, by the row that tells of it."""
     if record.clock_was_wrong:
         return loss_between(record, 0, float("inf"))
-    return loss_between(record, line["at"] - LONGEST_CALL, line["at"])
+    return loss_between(record, row["at"] - LONGEST_CALL, row["at"] + LONGEST_CALL)
 
 
 def loss_between(record: Record, since: float, until: float) -> str:
     """The first fault of this time that loses answers."""
     for fault in record.faults:
-        loses = fault["fault"] in LOSES_ANSWERS or is_killed(fault)
-        if loses and fault["at"] <= until and fault["until"] >= since:
+        if loses_answers(fault) and fault["at"] <= until and fault["until"] >= since:
             return str(fault["fault"])
     return ""
 
 
-def is_killed(fault: Row) -> bool:
-    return fault["fault"] == "stop_workers" and fault["took"] > STOP_SECONDS
+def loses_answers(fault: Row) -> bool:
+    if fault["fault"] == "stop_workers":
+        return bool(fault["took"] > STOP_SECONDS)
+    return fault["fault"] in LOSES_ANSWERS and fault.get("side") != "web"

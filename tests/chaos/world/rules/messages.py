@@ -7,18 +7,6 @@ from tests.chaos.world.record import Record, Row, Violation
 from tests.chaos.world.rules import excuses
 
 ENDED = ("sent", "refused", "failed", "unknown", "cancelled")
-# The sandbox phone stands in the same database: what cuts us off from that cuts us off from it.
-CUTS_THE_SANDBOX_OFF = (
-    "terminate_backend",
-    "cut_some",
-    "cut_all",
-    "lose_commit",
-    "lose_write",
-    "lock_table",
-    "kill_backend",
-    "crash_cluster",
-    "fill_disk",
-)
 
 
 def one_for_each_sending(record: Record) -> Iterator[Violation]:
@@ -42,7 +30,7 @@ def each_ended(record: Record) -> Iterator[Violation]:
             yield Violation("ended", f"Message {message['id']} never ended: {message['state']}.")
 
 
-def none_is_on_the_phone_twice(record: Record) -> Iterator[Violation]:
+def none_arrived_twice(record: Record) -> Iterator[Violation]:
     for key, times in Counter(message["key"] for message in record.phone).items():
         if times > 1:
             yield Violation("twice", f"Message {key} is on the phone {times} times.")
@@ -59,7 +47,7 @@ def states_are_true(record: Record) -> Iterator[Violation]:
             yield Violation("messages", says)
         elif message["state"] in ("failed", "refused"):
             yield Violation("innocent", f"Message {message['id']} {message['state']}.")
-        if there and (there["address"], there["text"]) != (message["address"], message["text"]):
+        if there and (there["to"], there["text"]) != (message["address"], message["text"]):
             yield Violation("messages", f"Message {message['id']} arrived as another one.")
     for key in arrived:
         yield Violation("messages", f"{key} is on the phone, and nobody sent it.")
@@ -73,22 +61,19 @@ def unknown_is_unknown(record: Record) -> Iterator[Violation]:
 
 
 def unknowns(record: Record) -> Iterator[tuple[Row, str]]:
+    """Every message whose outcome is unknown, and why it may be."""
     for message in record.messages:
         if message["state"] == "unknown":
-            since = 0.0 if record.clock_was_wrong else message["at"] - 1
-            cut = (f["fault"] for f in record.faults if _cuts_off(f) and f["until"] >= since)
-            cause = excuses.loss_between(record, since, float("inf")) or next(cut, "")
-            yield message, cause
-
-
-def _cuts_off(fault: Row) -> bool:
-    return fault["fault"] in CUTS_THE_SANDBOX_OFF
+            requests = record.by_key[message["key"]]
+            causes = [excuses.of_request(record, request) for request in requests]
+            cause = next(filter(None, causes), "")
+            yield message, cause if requests else excuses.of_silence(record, message)
 
 
 RULES = [
     one_for_each_sending,
     each_ended,
-    none_is_on_the_phone_twice,
+    none_arrived_twice,
     states_are_true,
     unknown_is_unknown,
 ]
