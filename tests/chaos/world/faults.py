@@ -63,9 +63,10 @@ def kill_workers(world: "World", chance: random.Random) -> Done:
 
 def stop_workers(world: "World", chance: random.Random) -> Done:
     """SIGTERM; how long they took to end stands in the log."""
-    begun = time.monotonic()
-    if not world.workers.terminate(60):
+    if not world.workers.tree():
         return None
+    begun = time.monotonic()
+    world.workers.terminate(60)
     return {"took": time.monotonic() - begun}
 
 
@@ -161,8 +162,8 @@ def fill_disk(world: "World", chance: random.Random) -> Done:
     if not world.cluster.can_fill:
         return None
     seconds = chance.uniform(2, 8)
-    taken = world.cluster.fill()
     try:
+        taken = world.cluster.fill()
         world.pause(seconds)
     finally:
         world.cluster.make_room()

@@ -47,24 +47,21 @@ class Kept:
             return []
         return descendants(process.pid)
 
-    def terminate(self, seconds: float) -> bool:
-        """Ask it to end and wait; False when it was gone, or had to be killed."""
+    def terminate(self, seconds: float) -> None:
+        """Ask it to end and wait; who does not is killed."""
         process = self._process
-        if process is None or process.poll() is not None:
-            return False
+        if process is None:
+            return
         process.terminate()
         try:
             process.wait(seconds)
         except subprocess.TimeoutExpired:
             self.kill()
-            return False
-        return True
 
     def put_away(self, seconds: float = 40) -> None:
         with self._lock:
             self._away = True
-        if not self.terminate(seconds):
-            self.kill()
+        self.terminate(seconds)
 
     def kill(self) -> None:
         for pid in self.tree():

@@ -4,7 +4,6 @@ through large ones for an hour."""
 import pytest
 
 from tests.chaos.world.cluster import why_not
-from tests.chaos.world.faults import FAULTS
 from tests.chaos.world.model import judge
 from tests.chaos.world.record import Record
 from tests.chaos.world.world import Settings, World
@@ -16,15 +15,15 @@ pytestmark = [
     pytest.mark.skipif(bool(why_not()), reason=why_not() or "-"),
 ]
 
-SEED = 10
-SECONDS = 25
+SEEDS = [20260302]
+SECONDS = 30
 
 
-@pytest.mark.parametrize("faults", [[], list(FAULTS)], ids=["in peace", "disturbed"])
-def test_a_world_keeps_its_promises(tmp_path, faults):
+@pytest.mark.parametrize("seed", SEEDS)
+def test_a_disturbed_world_keeps_its_promises(tmp_path, seed):
     """Its logs stay in the directory of the test: judge.py judges them once more."""
-    with World(Settings(SEED, SECONDS if faults else 6, faults=faults), tmp_path) as world:
+    with World(Settings(seed, SECONDS, hands=3), tmp_path) as world:
         world.run()
     record = Record.of(tmp_path)
-    assert record.posts and record.requests and bool(record.faults) == bool(faults)
+    assert record.posts and record.requests and record.faults
     assert [str(violation) for violation in judge(record)] == []
