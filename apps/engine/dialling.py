@@ -18,6 +18,7 @@ from apps.engine.models import Call as Row
 from apps.engine.models import Run
 
 LOST = "The answer was lost: the worker ended while the call was under way."
+NO_ANSWER = "{} does not answer: another run has just tried."
 OVER_LIMIT = "Rate Limit Exceeded"
 STALE = timedelta(minutes=10)
 
@@ -71,7 +72,7 @@ class Calls:
         name = queues.of_host(host)
         if queues.is_told(run, queues.DEAD, name):
             run.queue = ""
-            return Failure(f"{host} does not answer.", Kind.CONNECT, sent=False, took_us=0)
+            return Failure(NO_ANSWER.format(host), Kind.CONNECT, sent=False, took_us=0)
         if queues.came_from(run, name):
             return None
         left = self.exchange.breaker.left_of_pause(host)

@@ -11,7 +11,7 @@ from apps.actions.kinds.stop import StopRun
 from apps.connectors.on_error import OnError
 from apps.core.http.guard import AllowList
 from apps.core.http.outgoing import outgoing
-from apps.engine import calls, turn
+from apps.engine import again, calls, turn
 from apps.engine.models import Attempt, Call, Delay, Run
 from tests.factories import published
 from tests.servers import serving
@@ -221,6 +221,41 @@ def test_runs_park_while_a_host_does_not_answer(server, post, drain, clock):
     drain()
     assert Run.objects.filter(state="waiting").count() == 0
     assert Attempt.objects.filter(result="failed").count() == 6
+
+
+def test_after_a_pause_one_run_tries_and_the_others_get_what_becomes_of_it(
+    server, post, drain, clock
+):
+    server.says({}, status=503)
+    connector = published([call(server)])
+    for n in range(5):
+        post(connector, {"n": n})
+        drain()
+    for n in range(4):
+        post(connector, {"n": n})
+    drain()
+    assert (len(server.asked), Run.objects.filter(state="waiting").count()) == (5, 4)
+    clock.tick(seconds=31)
+    drain()
+    assert (len(server.asked), Run.objects.filter(state="waiting").count()) == (6, 0)
+    assert Attempt.objects.filter(result="failed").count() == 9
+    post(connector, {"n": 9})
+    drain()
+    server.says({})
+    clock.tick(seconds=31)
+    drain()
+    assert (len(server.asked), Run.objects.filter(state="done").count()) == (7, 10)
+
+
+def test_a_deliberate_repeat_has_a_key_of_its_own(server, post, drain):
+    post(published([call(server)]), {"n": 1})
+    drain()
+    run = Run.objects.get()
+    assert again.start(run, again.places(run.revision_id)[0], "ana")
+    drain()
+    keys = [asked.headers["Idempotency-Key"] for asked in server.asked]
+    assert len(keys) == len(set(keys)) == 2
+    assert sorted(keys) == sorted(Call.objects.values_list("idempotency_key", flat=True))
 
 
 def test_a_connector_may_not_hold_all_lines(server, post, drain):

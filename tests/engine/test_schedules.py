@@ -127,6 +127,19 @@ def test_a_connector_that_takes_no_events_gets_none(connector, drain, clock, col
     assert Event.objects.get().payload["missed"] == 0
 
 
+@pytest.mark.parametrize("columns", [{"enabled": False}, {"published": None}])
+def test_times_that_passed_while_nothing_would_have_run_were_not_missed(
+    connector, drain, clock, columns
+):
+    made = schedule(connector)
+    Connector.objects.filter(pk=connector.pk).update(**columns)
+    until(clock, "2026-03-06 17:30")
+    drain()
+    made.refresh_from_db()
+    assert (made.last_at, made.last_run) == (datetime(2026, 3, 6, 9, tzinfo=UTC), None)
+    assert made.missed == 0
+
+
 def test_a_switched_off_schedule_never_comes(connector, drain, clock):
     made = schedule(connector, enabled=False)
     assert made.next_at is None and look().earliest is None

@@ -1,5 +1,7 @@
 """The delivery lane: order, the second look of the gate, what a gateway can answer."""
 
+from datetime import timedelta
+
 import pytest
 
 from apps.messaging import delivery, outbox
@@ -84,3 +86,46 @@ def test_a_lost_lease_is_not_sent(channel, clock):
     taken = delivery.claim()
     Message.objects.update(lease_owner="another/worker/1/1")
     assert delivery.mark_sending(taken) == []
+
+
+@pytest.mark.parametrize("state", ["leased", "sending"])
+def test_the_next_message_waits_while_the_one_before_is_in_somebodys_hands(
+    channel, clock, drain, state
+):
+    queue(channel, ANA, ANA)
+    first, second = Message.objects.order_by("pk")
+    held = Message.objects.filter(pk=first.pk)
+    held.update(
+        state=state, lease_owner="another/worker/1/1", lease_until=clock.now + timedelta(minutes=1)
+    )
+    drain()
+    second.refresh_from_db()
+    assert second.state == "queued" and not PhoneMessage.objects.exists()
+    held.update(state="sent", lease_until=None, settled_at=clock.now)
+    drain()
+    second.refresh_from_db()
+    assert second.state == "sent"
+
+
+@pytest.mark.parametrize("ended", ["sent", "failed", "refused", "cancelled"])
+def test_what_has_ended_is_not_settled_again(channel, clock, ended):
+    queue(channel, ANA)
+    message = Message.objects.get()
+    earlier = clock.now
+    settled = {"state": ended, "reason": "As it was.", "settled_at": earlier}
+    Message.objects.update(**settled)
+    clock.tick(minutes=1)
+    for late in {"sent", "failed", "unknown"} - {ended}:
+        delivery.settle(message, late, reason="Too late.")
+    assert Message.objects.values(*settled).get() == settled
+
+
+@pytest.mark.parametrize("state", ["leased", "sending", "unknown"])
+def test_settling_ends_the_lease_and_whoever_held_it_has_lost_the_message(channel, clock, state):
+    queue(channel, ANA)
+    (message,) = delivery.claim()
+    Message.objects.update(state=state)
+    delivery.settle(message, "sent", reason="Found.")
+    row = Message.objects.get()
+    assert (row.state, row.reason, row.settled_at) == ("sent", "Found.", clock.now)
+    assert (row.lease_until, row.lease_epoch) == (None, message.lease_epoch + 1)
