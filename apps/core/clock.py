@@ -46,12 +46,13 @@ class Line:
 
     def read(self, shown: datetime, asked: timedelta) -> None:
         """The line moves no further than it must to agree with the reading, which is as good as the
-        answer was quick."""
+        answer was quick. The first one is taken for as late as it can be: better ones then move the
+        line on, and what was written with it is not due a little later."""
         with self._lock:
             answered = elapsed()
             earliest, latest = shown - answered, shown - asked
             if self.began is None:
-                self.began = earliest + (latest - earliest) / 2
+                self.began = earliest
             moved = min(max(self.began, earliest), latest) - self.began
             if abs(moved) > STEP + (answered - self.read_at) / 1000:
                 self.stepped += moved
