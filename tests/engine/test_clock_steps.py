@@ -10,6 +10,7 @@ from apps.actions.kinds.delay import Delay as DelayAction
 from apps.actions.kinds.http_api import HttpApi
 from apps.actions.kinds.stop import StopRun
 from apps.core.http.guard import AllowList
+from apps.core.http.outgoing import outgoing
 from apps.core.models import Installation
 from apps.engine import clock_steps, leases, rate, upkeep
 from apps.engine.agenda import look
@@ -96,6 +97,8 @@ def test_a_run_whose_call_is_under_way_stays_its_workers(post, drain, clocks, se
     server.answer = lambda asked: answers.wait(20) and (200, {}, b"{}")
     post(asking, {})
     take_turn()
+    while not server.asked:
+        outgoing().wait(0.1)
     run = Run.objects.get()
     before = run.lease_until - clocks.shown
     clocks.step(step)

@@ -1,6 +1,7 @@
 """What one drain does between its rounds: how long it waits, what wakes it, what it survives."""
 
 from datetime import timedelta
+from uuid import uuid4
 
 import psycopg
 import pytest
@@ -24,9 +25,9 @@ pytestmark = pytest.mark.django_db
 
 
 class Waits(list):
-    """How long an exchange without calls was asked to wait; it does not wait."""
+    """How long one without requests under way was asked to wait; it does not wait."""
 
-    in_flight, closing, asking = 0, False, ()
+    in_flight = 0
 
     def wait(self, seconds, wake=()):
         self.append(seconds)
@@ -35,7 +36,7 @@ class Waits(list):
 @pytest.fixture
 def waits(monkeypatch):
     made = Waits()
-    monkeypatch.setattr(calls, "exchange", lambda: made)
+    monkeypatch.setattr(drain_module, "outgoing", lambda: made)
     return made
 
 
@@ -187,11 +188,10 @@ def test_runs_whose_calls_are_under_way_are_kept(post):
     post(published([(StopRun, {})]), {})
     asking, stray = claim_batch()
 
-    class Exchange:
-        asking = [Run.objects.earliest("pk").pk]
-
+    name = uuid4()
+    Run.objects.filter(pk=asking.pk).update(call=name)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(calls, "exchange", Exchange)
+        patch.setattr(calls.exchange(), "ids", lambda: [name])
         rounds.recover()
     asking.refresh_from_db()
     stray.refresh_from_db()
@@ -209,7 +209,7 @@ def test_a_rest_shows_signs_of_life_and_lets_calls_go_on(waits, monkeypatch):
 
 
 def test_an_answer_that_waits_makes_no_busy_loop(waits, monkeypatch):
-    """The exchange does not wait while it holds an answer."""
+    """There is no waiting while an answer was not looked at."""
     now, slept = [100.0], []
     monkeypatch.setattr(drain_module, "monotonic", lambda: now[0])
     monkeypatch.setattr(
@@ -254,7 +254,7 @@ def test_it_lets_go_of_what_it_could_not_end(post, waits):
     Drain()._end()
     again = Run.objects.get()
     assert (again.state, again.lease_epoch) == ("due", run.lease_epoch + 1)
-    assert waits.closing
+    assert calls.exchange().closing
 
 
 def test_one_that_has_grown_too_large_leaves(monkeypatch, waits):
