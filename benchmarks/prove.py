@@ -1,9 +1,9 @@
-"""make prove: the full numbers. PART=durability, figures, flat, slow or imports runs
-only one."""
+"""make prove: the full numbers. PART=durability, figures, flat, slow, imports or
+world runs only one."""
 
 import os
 
-from benchmarks import durability, imports
+from benchmarks import durability, imports, world
 from benchmarks.speed import figures, flat, slow
 from tests.run import find_postgresql
 
@@ -13,6 +13,7 @@ PARTS = {
     "flat": flat.main,
     "slow": slow.main,
     "imports": imports.main,
+    "world": world.main,
 }
 
 

@@ -23,7 +23,8 @@ loglevel = os.environ.get("SWITCHBOARD_LOG_LEVEL", "warning").lower()
 logconfig_dict = logs.configuration(loglevel.upper())
 # Callers name no part of the address in headers (SCRIPT_NAME, PATH_INFO), proxied or not.
 forwarder_headers = ""
-graceful_timeout = 10
+# All of an installation stops within ten seconds (apps/core/processes.py).
+graceful_timeout = 8
 # A caller's address in the access log, but never the path: a webhook's token is in it.
 accesslog = None
 

@@ -67,6 +67,7 @@ INSTALLED_APPS = [
 MIDDLEWARE = [
     "django.middleware.security.SecurityMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
+    "apps.core.database_time.DatabaseTime",
     "django.contrib.sessions.middleware.SessionMiddleware",
     "django.middleware.common.CommonMiddleware",
     "django.middleware.csrf.CsrfViewMiddleware",
@@ -117,8 +118,18 @@ elif DATABASES["default"]["ENGINE"].endswith("postgresql"):
     DATABASES["default"]["CONN_HEALTH_CHECKS"] = True
     # Statements that come again and again are planned once.
     planned_once = {"server_side_binding": True, "prepare_threshold": 5}
+    # A network that is gone says nothing: who waits notices within half a minute (libpq's names;
+    # seconds, but milliseconds for the last).
+    noticed = {
+        "connect_timeout": 5,
+        "keepalives_idle": 10,
+        "keepalives_interval": 5,
+        "keepalives_count": 3,
+        "tcp_user_timeout": 20_000,
+    }
     # What the address itself asks for (sslmode, or no prepared statements) goes first.
-    DATABASES["default"]["OPTIONS"] = planned_once | DATABASES["default"].get("OPTIONS", {})
+    asked = DATABASES["default"].get("OPTIONS", {})
+    DATABASES["default"]["OPTIONS"] = planned_once | noticed | asked
 else:
     raise ImproperlyConfigured("DATABASE_URL must be a postgresql:// or a sqlite:/// address.")
 
@@ -186,12 +197,12 @@ DEFAULT_FROM_EMAIL = env.text("SWITCHBOARD_EMAIL_FROM") or f"switchboard@{_publi
 DRAINS = env.number("SWITCHBOARD_DRAINS", 1 if "sqlite" in _database else 2)
 Q_CLUSTER = {
     "name": "switchboard",
-    "broker_class": "apps.engine.broker.DueBroker",
+    "broker_class": "apps.engine.broker.PatientBroker",
     "orm": "default",
-    # More workers than drains: one for a drain that waits for its last calls while the next one
-    # works, and one for the sweep and other ordinary tasks.
-    "workers": DRAINS + 2,
-    "queue_limit": DRAINS + 2,
+    # For ordinary tasks only (drains are processes of their own): one that takes long, such as
+    # dropping old calls, holds up no sweep.
+    "workers": 2,
+    "queue_limit": 2,
     "bulk": 1,
     "timeout": 120,
     "retry": 180,

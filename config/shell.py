@@ -39,6 +39,16 @@ def _in_flows(request: HttpRequest) -> bool:
     return request.path.startswith(("/admin/connectors/", "/admin/actions/"))
 
 
+def _trouble(request: HttpRequest) -> list[str] | None:
+    """What is wrong with the installation now, beside the name of who is logged in."""
+    from apps.core.notices import current  # models are there only now
+
+    if not request.user.is_authenticated:
+        return None
+    notice = current()
+    return [notice.text, "danger"] if notice else None
+
+
 # Tailwind's blue: its shades keep their contrast on both themes.
 _BLUE = {
     "50": "oklch(97% .014 254.604)",
@@ -155,6 +165,7 @@ MENU = [
             _list("Credentials", "key", "core", "credential", "Secrets, kept encrypted."),
             _list("Users", "person", "auth", "user", "Who may come in here."),
             _list("Groups", "group", "auth", "group", "What they may do."),
+            _list("Notices", "warning", "core", "notice", "Trouble of the installation itself."),
             _list("Failed tasks", "error", "django_q", "failure", "Background work that broke."),
         ],
     },
@@ -166,6 +177,7 @@ UNFOLD = {
     "SITE_SUBHEADER": "Automation back office",
     "SITE_SYMBOL": "hub",
     "SITE_FAVICONS": [{"rel": "icon", "type": "image/svg+xml", "href": _icon}],
+    "ENVIRONMENT": _trouble,
     "COLORS": {"primary": _BLUE},
     "SHOW_HISTORY": True,
     "SHOW_VIEW_ON_SITE": False,

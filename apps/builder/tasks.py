@@ -1,4 +1,5 @@
-"""Failed background tasks: read-only. What Django-Q shows else would let people edit its queue."""
+"""What goes wrong behind the pages, read-only: failed background tasks (what Django-Q shows else
+would let people edit its queue) and trouble of the installation."""
 
 from typing import Any
 
@@ -12,17 +13,14 @@ from django_q.models import Failure, OrmQ, Schedule, Success
 from unfold.admin import ModelAdmin
 from unfold.decorators import display
 
+from apps.core.models import Notice
+
 admin.site.unregister([Failure, OrmQ, Schedule, Success])
 
 
-@admin.register(Failure)
-class FailedTaskAdmin(ModelAdmin):
-    list_display = ["task", "ended", "error", "attempts"]
-    list_display_links = ["task"]
-    ordering = ["-stopped"]
-    search_fields = ["name", "func"]
-    fields = ["task", "function", "began", "ended", "attempts", "whole_error"]
-    readonly_fields = fields
+class ReadOnlyAdmin(ModelAdmin):
+    """Nobody adds or changes rows here; old ones are dropped by themselves."""
+
     show_full_result_count = False
 
     def has_add_permission(self, request: HttpRequest) -> bool:
@@ -30,6 +28,27 @@ class FailedTaskAdmin(ModelAdmin):
 
     def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
         return False
+
+
+@admin.register(Notice)
+class NoticeAdmin(ReadOnlyAdmin):
+    list_display = ["text", "first_at", "last_at", "times"]
+    ordering = ["-last_at"]
+    search_fields = ["text"]
+    fields = ["text", "first_at", "last_at", "times"]
+
+    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return False
+
+
+@admin.register(Failure)
+class FailedTaskAdmin(ReadOnlyAdmin):
+    list_display = ["task", "ended", "error", "attempts"]
+    list_display_links = ["task"]
+    ordering = ["-stopped"]
+    search_fields = ["name", "func"]
+    fields = ["task", "function", "began", "ended", "attempts", "whole_error"]
+    readonly_fields = fields
 
     @display(description="Task", ordering="func")
     def task(self, failure: Failure) -> str:

@@ -39,13 +39,11 @@ class Skip:
 
 @dataclass(frozen=True)
 class Wait:
-    """The run sleeps until `until` (aware); `identifier` is what cancels it. `again`: then the
-    same action is performed anew."""
+    """The run sleeps until `until` (aware); `identifier` is what cancels it."""
 
     until: datetime
     identifier: str = ""
     note: str = ""
-    again: bool = False
 
 
 @dataclass(frozen=True)

@@ -5,3 +5,10 @@ class CoreConfig(AppConfig):
     name = "apps.core"
     label = "core"
     verbose_name = "System"
+
+    def ready(self) -> None:
+        from django.db.backends.signals import connection_created
+
+        from apps.core import database_time
+
+        connection_created.connect(database_time.connected)

@@ -7,9 +7,9 @@ assumed: *again* for work that can be repeated, *unknown* for a request whose an
 """
 
 import os
+import secrets
 import socket
 from datetime import UTC, datetime, timedelta
-from functools import cache
 from typing import Any, ClassVar, Self
 
 from django.db import connection, models
@@ -65,6 +65,22 @@ class Due(models.Model):
             )
             claimed = cursor.fetchall()
         return sorted((rows.instance(cls, row) for row in claimed), key=lambda row: row.pk)
+
+    @classmethod
+    def carry_leases(cls, by: timedelta) -> None:
+        """The clock was put on by so much: what this process holds, it holds as long as before."""
+        table: Any = cls._default_manager
+        held = table.filter(state__in=list(cls.ON_EXPIRY), lease_owner=owner())
+        held.update(lease_until=models.F("lease_until") + by)
+
+    @classmethod
+    def carry_waits(cls, by: timedelta) -> None:
+        """The clock was put on (or, below nought, back) by so much: whatever is put off waits as
+        long as before, and what was due already still is, in the same order."""
+        table: Any = cls._default_manager
+        before = clock.now() - max(by, timedelta())
+        ahead = table.filter(state=cls.READY, wake_at__gt=before)
+        ahead.update(wake_at=models.F("wake_at") + by)
 
     @classmethod
     def expire(cls, only_owners: list[str] | None = None) -> int:
@@ -125,28 +141,55 @@ def _boot() -> str:
         return ""
 
 
+def _pid_namespace() -> str:
+    """Within which process ids mean what they mean here (Linux): a container has its own."""
+    try:
+        return os.readlink("/proc/self/ns/pid").strip("pid:[]")
+    except OSError:
+        return ""
+
+
+_owner = ""
+
+
 def owner() -> str:
-    """This process as the holder of a lease: host/boot/pid/start."""
-    return _owner(os.getpid())
+    """This process as the holder of a lease: host/boot/pid namespace/pid/start/random. The host is
+    for people; the random part keeps apart what all others fail to."""
+    global _owner
+    if not _owner:
+        pid = os.getpid()
+        host = socket.gethostname().replace("/", "-")[:40]
+        where = f"{host}/{_boot()}/{_pid_namespace()}"
+        _owner = f"{where}/{pid}/{_process_start(pid)}/{secrets.token_hex(6)}"
+    return _owner
 
 
-@cache
-def _owner(pid: int) -> str:
-    return f"{socket.gethostname()[:60]}/{_boot()}/{pid}/{_process_start(pid)}"
+def _forget_owner() -> None:
+    global _owner
+    _owner = ""
+
+
+os.register_at_fork(after_in_child=_forget_owner)
 
 
 def dead_owners(owners: list[str]) -> list[str]:
-    """Those of `owners` that were processes of this host and are gone.
+    """Those of `owners` that were processes of this boot of this kernel, and of this process's own
+    pid namespace, and are gone. Nothing can be known of others, whatever the name of their host:
+    they are left to the expiry of their leases."""
+    here = (_boot(), _pid_namespace())
+    return [name for name in owners if all(here) and _is_gone(name, here)]
 
-    Processes of other hosts are left to the expiry of their leases.
-    """
-    dead = []
-    for name in owners:
-        host, _, rest = name.partition("/")
-        boot, _, rest = rest.partition("/")
-        pid, _, start = rest.partition("/")
-        if host != socket.gethostname()[:60] or not pid.isdigit():
-            continue
-        if boot != _boot() or _process_start(int(pid)) != start:
-            dead.append(name)
-    return dead
+
+def _is_gone(name: str, here: tuple[str, str]) -> bool:
+    _, *parts = name.split("/")
+    if len(parts) != 5 or (parts[0], parts[1]) != here or not parts[2].isdigit():
+        return False
+    pid = int(parts[2])
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return True
+    except PermissionError:
+        # Somebody else's. Where /proc hides those, an empty answer means nothing.
+        return _process_start(pid) not in ("", parts[3])
+    return _process_start(pid) != parts[3]

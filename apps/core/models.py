@@ -10,7 +10,15 @@ from django.db import models, transaction
 from apps.core import clock, vault
 from apps.core.transfer.files import FilePiece, RefusedRow, SeenKey, StoredFile
 
-__all__ = ["Credential", "FilePiece", "Installation", "RefusedRow", "SeenKey", "StoredFile"]
+__all__ = [
+    "Credential",
+    "FilePiece",
+    "Installation",
+    "Notice",
+    "RefusedRow",
+    "SeenKey",
+    "StoredFile",
+]
 
 
 def keys_fingerprint() -> str:
@@ -20,11 +28,14 @@ def keys_fingerprint() -> str:
 
 class Installation(models.Model):
     """Made by the first set-up. `uid` goes into frozen plans and exports: it tells home from
-    elsewhere. `keys` is the fingerprint of the keys that the database was set up with."""
+    elsewhere. `keys` is the fingerprint of the keys that the database was set up with.
+    `clock_stepped`: by how many seconds in all the database's clock was put on or (below nought)
+    back under the workers, as far as leases and waits were put right (engine/clock_steps.py)."""
 
     uid = models.UUIDField(default=uuid.uuid4, unique=True, editable=False)
     keys = models.CharField(max_length=16, default=keys_fingerprint, editable=False)
     created_at = models.DateTimeField(default=clock.now, editable=False)
+    clock_stepped = models.FloatField(default=0.0, db_default=0.0, editable=False)
 
     @classmethod
     def current(cls) -> Self:
@@ -69,6 +80,22 @@ class Credential(models.Model):
     def reveal(self) -> str:
         """The secret, to be used at once and kept nowhere. Raises VaultError."""
         return vault.unseal(self.sealed, self.key_version)
+
+
+class Notice(models.Model):
+    """Trouble of the installation, in a sentence for those who run it: one row for a stretch of it
+    (notices.py)."""
+
+    text = models.CharField("what is wrong", max_length=300)
+    first_at = models.DateTimeField("since", default=clock.now)
+    last_at = models.DateTimeField("last seen", default=clock.now, db_index=True)
+    times = models.IntegerField("seen", default=1)
+
+    class Meta:
+        ordering = ["-last_at"]
+
+    def __str__(self) -> str:
+        return self.text
 
 
 def reseal_credentials() -> int:

@@ -6,6 +6,8 @@ import os
 import signal
 import subprocess
 import sys
+import time
+from functools import partial
 from pathlib import Path
 
 _PR_SET_PDEATHSIG = 1
@@ -17,16 +19,32 @@ MANAGE = Path(__file__).resolve().parents[2] / "manage.py"
 FRUGAL = {"MALLOC_ARENA_MAX": "2", "MALLOC_TRIM_THRESHOLD_": "131072"}
 
 
-def die_with_parent() -> None:
-    """Ask the kernel to kill this process when its parent is gone, however it went (Linux)."""
+def die_with_parent(parent: int = 0) -> None:
+    """Ask the kernel to kill this process when its parent is gone, however it went (Linux); to be
+    called in a process that was just forked. `parent`: the id of the parent, which may be gone
+    already. (To the kernel, the thread that forked is the parent: fork from the main thread.)"""
     if sys.platform == "linux":
         ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+        if parent and os.getppid() != parent:
+            os._exit(1)
+
+
+def children_die_with_us() -> None:
+    """Whatever this process and those below it fork from now on dies with its parent."""
+    parent = 0
+
+    def about_to_fork() -> None:
+        nonlocal parent
+        parent = os.getpid()
+
+    os.register_at_fork(before=about_to_fork, after_in_child=lambda: die_with_parent(parent))
 
 
 class Children:
     """A few manage.py commands run side by side: all live, or all stop."""
 
-    STOP_SECONDS = 35
+    # A little more than each of them takes at the most (engine/supervisor.py, config/gunicorn.py).
+    STOP_SECONDS = 9.5
 
     def __init__(self) -> None:
         self._running: list[subprocess.Popen[bytes]] = []
@@ -42,7 +60,7 @@ class Children:
         self._running.append(
             subprocess.Popen(
                 [sys.executable, str(MANAGE), *arguments],
-                preexec_fn=die_with_parent,
+                preexec_fn=partial(die_with_parent, os.getpid()),
                 process_group=0,
                 env={**FRUGAL, **os.environ},
             )
@@ -71,9 +89,10 @@ class Children:
         for child in self._running:
             if child.poll() is None:
                 child.terminate()
+        until = time.monotonic() + self.STOP_SECONDS
         for child in self._running:
             try:
-                child.wait(self.STOP_SECONDS)
+                child.wait(max(0, until - time.monotonic()))
             except subprocess.TimeoutExpired:
                 os.killpg(child.pid, signal.SIGKILL)
                 child.wait()

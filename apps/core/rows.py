@@ -90,7 +90,9 @@ def insert(rows: Sequence[models.Model]) -> None:
         if len(values) == 1:
             cursor.execute(f"INSERT INTO {table} ({names}) VALUES ({marks})", values[0])
         elif connection.vendor == "postgresql":
-            with cursor.copy(f"COPY {table} ({names}) FROM STDIN") as copy:
+            copying = cursor.copy(f"COPY {table} ({names}) FROM STDIN")
+            # Django translates the errors of statements only.
+            with connection.wrap_database_errors, copying as copy:
                 for each in values:
                     copy.write_row(each)
         else:

@@ -15,11 +15,13 @@ from liquid.exceptions import LiquidError
 from apps.connectors.models import Action
 from apps.connectors.outcomes import KEEP, Call, Done, Ended, Failed, Outcome, Skip, Stop, Wait
 from apps.core import clock, liquid
+from apps.core.trouble import DATABASE_ERRORS, Trouble, kind_of
 from apps.crm import services as crm
 from apps.crm.services import Identity, InvalidContact
-from apps.engine.calls import Flight
+from apps.engine import queues
+from apps.engine.calls import Flight, has_not_left
 from apps.engine.context import RunContext, Vanished
-from apps.engine.dialling import Calls
+from apps.engine.dialling import Calls, Queued
 from apps.engine.models import Attempt, Delay, Run
 from apps.engine.order import Lines
 from apps.engine.plan import Item
@@ -60,9 +62,14 @@ class Story:
 
     attempts: list[Attempt] = field(default_factory=list)
     delays: list[Delay] = field(default_factory=list)
+    # Runs that wait in queues: with their Delay, and whether that had begun before.
+    parked: list[tuple[Run, Delay, bool]] = field(default_factory=list)
+    first_look: dict[str, datetime] = field(default_factory=dict)
     calls: Calls = field(default_factory=Calls)
     lines: Lines = field(default_factory=Lines)
     writes: Writes = field(default_factory=Writes)
+    # A run of the turn is due again at once.
+    goes_on: bool = False
 
 
 def advance(
@@ -81,6 +88,10 @@ def advance(
             if context.plan.in_order and story.lines.enter(run):
                 return
         run.position = 0
+    if flight is not None and has_not_left(flight):
+        # The worker was stopped for too long: as if it had not come to the call, yet.
+        run.call, run.state = None, Run.State.DUE
+        return
     items = context.plan.items
     while run.state == Run.State.LEASED:
         if run.position >= len(items):
@@ -93,7 +104,7 @@ def advance(
         begun = flight.begun if flight else perf_counter_ns()
         context.begin(item.action, flight)
         if flight:
-            run.calling = False
+            run.call = None
         came = perform(item, context, story, alone, flight)
         if isinstance(came, Call):
             if story.calls.exchange.closing:
@@ -101,9 +112,12 @@ def advance(
             else:
                 story.calls.fly(context, came, begun)
             break
-        if run.calling:
+        if run.call:
             story.calls.lost(run)
-        flight = None
+        if isinstance(came, Queued):
+            park(came, item, context, story)
+            break
+        flight, run.queue = None, ""
         outcome = or_retry(came, item, run)
         take_effect(outcome, item, context, story)
         story.attempts.append(entry(context, item, outcome, (perf_counter_ns() - begun) // 1000))
@@ -113,7 +127,7 @@ def advance(
 
 def perform(
     item: Item, context: RunContext, story: Story, alone: bool, flight: Flight | None = None
-) -> Outcome:
+) -> Outcome | Queued:
     """The outcome of one action; raises only what the turn has to handle (see `whole`). A Call
     that comes back is one that can be made now."""
     action = item.action
@@ -131,8 +145,9 @@ def perform(
     except HalfDone:
         raise
     except Exception as error:
-        if isinstance(error, DatabaseError) and (not alone or is_transient(error)):
-            raise
+        kind = kind_of(error)
+        if kind is not None and not (alone and kind is Trouble.OWN):
+            raise  # not contained by a savepoint, or nobody's fault here
         return Failed(_sentence(error, action, context), rest_of_step=action.guards_step)
 
 
@@ -147,7 +162,7 @@ def whole(story: Story, savepoint: bool) -> Iterator[None]:
     before = story.writes.count
     try:
         yield
-    except DatabaseError:
+    except (*DATABASE_ERRORS, MemoryError):
         raise
     except Exception as error:
         if story.writes.count != before:
@@ -170,17 +185,6 @@ def _sentence(error: Exception, action: Action, context: RunContext) -> str:
     )
 
 
-def is_transient(error: BaseException) -> bool:
-    """Deadlock, serialization failure, lock timeout, a turn lost by hanging, busy file or lost
-    connection: nobody's guilt, so the same work is simply done again."""
-    cause: Any = error.__cause__
-    state = getattr(cause, "sqlstate", None) or ""
-    if state in ("40P01", "40001", "55P03", "25P03") or state[:2] in ("08", "57"):
-        return True
-    text = str(error).lower()
-    return "database is locked" in text or ("connection" in text and not state)
-
-
 def take_effect(outcome: Ended | Retry, item: Item, context: RunContext, story: Story) -> None:
     """Set where the run stands after this outcome."""
     run = context.run
@@ -189,11 +193,8 @@ def take_effect(outcome: Ended | Retry, item: Item, context: RunContext, story: 
         run.state = Run.State.WAITING
         story.delays.append(_delay(item, run, outcome.label, outcome.until))
         return
-    if isinstance(outcome, Wait) and outcome.again:
-        following = run.position
-    else:
-        run.tries = 0
-        following = run.position + 1
+    run.tries = 0
+    following = run.position + 1
     if isinstance(outcome, Failed) and item.action is not None:
         item.action.gave_up(context, outcome)
     if isinstance(outcome, Done | Failed) and outcome.contact is not KEEP:
@@ -216,10 +217,25 @@ def take_effect(outcome: Ended | Retry, item: Item, context: RunContext, story: 
         context.give(item.action.gives, item.action.key, dict(values))
 
 
+def park(queued: Queued, item: Item, context: RunContext, story: Story) -> None:
+    """Let the run wait in a queue at its position. A stretch that goes on has its entry already."""
+    run = context.run
+    goes_on = queues.came_from(run, queued.name)
+    run.state, run.queue = Run.State.WAITING, queued.name
+    delay = queues.delay_in(run, queued.name, _uid(item.action), item.label)
+    story.parked.append((run, delay, goes_on))
+    if queued.first_look is not None:
+        story.first_look.setdefault(queued.name, queued.first_look)
+    if not goes_on:
+        waits = Wait(delay.wake_at, note=queued.note)
+        story.attempts.append(entry(context, item, waits, 0))
+
+
 def end(run: Run, state: str, error: str = "") -> None:
     run.state = state
     run.error = error[:300]
     run.finished_at = clock.now()
+    run.call = None
 
 
 def _delay(item: Item, run: Run, label: str, until: datetime, identifier: str = "") -> Delay:

@@ -156,6 +156,9 @@ def start(run: Run, place: Place, by: str) -> bool:
         contact_id=contact_at(run, place.position),
         attempts=0,
         tries=0,
+        troubles=0,
+        call=None,
+        queue="",
         error="",
         wake_at=now,
         # A delay "after the last action" counts from here.

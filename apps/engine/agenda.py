@@ -7,8 +7,9 @@ from functools import cache
 
 from django.db import connection
 
-from apps.core import clock, jobs
+from apps.core import clock, database_time, jobs
 from apps.core.due import read_moment
+from apps.engine import clock_steps
 
 # By lane, when its next row wakes. A suspect is among the runs, too.
 _LANES = {
@@ -19,6 +20,7 @@ _LANES = {
     " JOIN messaging_channel c ON c.id = m.channel_id AND c.enabled"
     " WHERE m.state = 'queued' ORDER BY m.wake_at LIMIT 1",
     "delays": "SELECT min(wake_at) FROM engine_delay WHERE state = 'waiting'",
+    "queues": "SELECT min(wake_at) FROM engine_queue",
     "schedules": "SELECT min(next_at) FROM engine_schedule WHERE enabled",
 }
 
@@ -40,18 +42,26 @@ class Agenda:
 
 
 def look() -> Agenda:
+    """Also a reading of the database's clock. If that was put on or back, what must not follow it
+    is put right first, and looked at again."""
+    agenda, stepped = _look()
+    return _look()[0] if clock_steps.seen(stepped) else agenda
+
+
+def _look() -> tuple[Agenda, float]:
+    """And Installation.clock_stepped."""
+    asked = clock.elapsed()
     with connection.cursor() as cursor:
         cursor.execute(_statement())
-        times = zip([*_LANES, "jobs"], cursor.fetchone(), strict=True)
-    return Agenda({lane: read_moment(at) for lane, at in times if at is not None})
+        *times, stepped, shown = cursor.fetchone()
+    database_time.note(shown, asked)
+    lanes = zip([*_LANES, "jobs"], times, strict=True)
+    return Agenda({lane: read_moment(at) for lane, at in lanes if at is not None}), stepped or 0.0
 
 
 @cache
 def _statement() -> str:
     """Made when all kinds of jobs are known."""
-    return f"SELECT {', '.join(f'({each})' for each in [*_LANES.values(), jobs.earliest()])}"
-
-
-def earliest_due() -> datetime | None:
-    """When the next row of any lane wakes."""
-    return look().earliest
+    parts = [*_LANES.values(), jobs.earliest(), clock_steps.RECORDED]
+    looked_up = ", ".join(f"({each})" for each in parts)
+    return f"SELECT {looked_up}, {database_time.expression()}"

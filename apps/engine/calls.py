@@ -11,13 +11,13 @@ from uuid import UUID, uuid5
 
 from apps.connectors import outcomes
 from apps.core import clock
-from apps.core.http.messages import Failure, Request, Response
-from apps.core.http.pool import Pool
+from apps.core.clock import uptime
+from apps.core.http.messages import Failure, Kind, Request, Response
+from apps.core.http.outgoing import Answer, Share, outgoing
+from apps.core.http.outgoing import forget as forget_outgoing
 from apps.core.http.redaction import MASK, without
 from apps.engine.breaker import Breaker
 from apps.engine.models import Call, Event, Run
-
-Answer = Response | Failure
 
 # An answer's body as it is kept for people, in characters.
 BODY_KEPT = 100_000
@@ -37,10 +37,22 @@ class Flight:
     missing: list[str]
     begun: int
     answer: Answer | None = None
+    # An answer that could not be written down for a reason of its own rests until then (uptime).
+    rests_until: float = 0.0
+    # It tries whether a silent host answers again; and what was found, when it has landed.
+    tries: bool = False
+    found: bool | None = None
+    # Its run has gone another way: only the log of calls is still to be told.
+    is_stale: bool = False
 
     @property
     def host(self) -> str:
         return host_of(self.outcome.request.url)
+
+
+def has_not_left(flight: Flight) -> bool:
+    """Its request came too late to leave, and did not."""
+    return isinstance(flight.answer, Failure) and flight.answer.kind is Kind.LATE
 
 
 def host_of(url: str) -> str:
@@ -91,17 +103,35 @@ def settle(row: Call, answer: Answer) -> None:
     }
 
 
-class Exchange:
-    """The calls of this process. Made after the fork; dropped calls end as unknown."""
+def recalled(row: Call) -> Response | None:
+    """The answer that a settled call had, as far as its log tells all of it."""
+    kept = row.response
+    if row.state != Call.State.ANSWERED or not kept:
+        return None
+    # Masked, cut, or no text: what is kept is not what came.
+    if MASK in kept["body"] or "\ufffd" in kept["body"] or len(kept["body"]) > BODY_KEPT:
+        return None
+    return Response(
+        status=kept["status"],
+        reason=kept["reason"],
+        headers=tuple((name, value) for name, value in kept["headers"]),
+        body=kept["body"].encode(),
+        url=str(row.request.get("url", "")),
+        took_us=row.took_us,
+    )
 
-    def __init__(self, pool: Pool | None = None) -> None:
-        self.pool = pool or Pool()
+
+class Exchange:
+    """The calls of this process, in the share that runs have of all its requests. A flight stays
+    until its answer is committed (`over`)."""
+
+    def __init__(self, share: Share | None = None) -> None:
+        self._share = share or outgoing().share("calls")
         self.breaker = Breaker()
         # Its drain only waits for the calls under way and makes no more.
         self.closing = False
         self._flights: dict[UUID, Flight] = {}
         self._by_connector: Counter[int] = Counter()
-        self._waiting: list[tuple[Any, Answer]] = []
 
     @property
     def in_flight(self) -> int:
@@ -110,37 +140,50 @@ class Exchange:
     @property
     def room(self) -> int:
         """How many more runs may come to hand: each may call at once."""
-        return self.pool.room
+        return self._share.room
+
+    def ids(self) -> list[UUID]:
+        """The calls that are under way or whose answers are not written down yet."""
+        return list(self._flights)
 
     def crowded(self) -> list[int]:
         """Connectors that hold half of all lines: they get no more while others may want some."""
-        half = self.pool.capacity // 2
+        half = self._share.capacity // 2
         return [connector for connector, held in self._by_connector.items() if held >= half]
 
-    def start(self, flights: Iterable[Flight]) -> None:
-        """Make the requests of committed intents; they leave at once."""
+    def start(self, flights: Iterable[Flight], leave_by: float | None = None) -> None:
+        """Make the requests of committed intents; they leave at once, or not after `leave_by`."""
         for flight in flights:
             self._flights[flight.row.pk] = flight
             self._by_connector[flight.run.connector_id] += 1
-            self.pool.start(flight.row.pk, keyed(flight.outcome.request, flight.row))
-        self.wait(0)
-
-    def wait(self, seconds: float, wake: Iterable[int] = ()) -> None:
-        """Until a call has ended or a descriptor of `wake` can be read, at most so long; not at all
-        when there is an answer already."""
-        self._waiting += self.pool.poll(0 if self._waiting else seconds, wake)
+            request = keyed(flight.outcome.request, flight.row)
+            self._share.start({flight.row.pk: request}, leave_by)
 
     def answers(self) -> list[Flight]:
-        """The flights that have ended, each with its answer."""
-        ended = []
-        results, self._waiting = [*self._waiting, *self.pool.poll(0)], []
-        for key, answer in results:
-            flight = self._flights.pop(key)
-            self._by_connector[flight.run.connector_id] -= 1
-            flight.answer = without(flight.outcome.secrets, answer)
-            self.breaker.saw(flight.host, answer)
-            ended.append(flight)
+        """The flights that have ended, each with its answer: the same ones until they are over.
+        Those that could not be written down for a reason of their own come when it is time."""
+        now, ended = uptime(), []
+        for key, answer in self._share.answered().items():
+            flight = self._flights[key]
+            if flight.answer is None:
+                flight.answer = without(flight.outcome.secrets, answer)
+                flight.found = self.breaker.saw(flight.host, answer)
+            if flight.rests_until <= now:
+                ended.append(flight)
         return ended
+
+    def over(self, flight: Flight) -> None:
+        """What came of the flight is committed, or it has nobody to go to."""
+        if self._flights.pop(flight.row.pk, None) is not None:
+            self._by_connector[flight.run.connector_id] -= 1
+            self._share.over(flight.row.pk)
+
+    def let_go(self) -> list[Flight]:
+        """Forget the calls that have no answer yet, on purpose; returns them."""
+        under_way = [flight for flight in self._flights.values() if flight.answer is None]
+        for flight in under_way:
+            self.over(flight)
+        return under_way
 
 
 _exchange: tuple[int, Exchange] | None = None
@@ -158,6 +201,7 @@ def forget() -> None:
     """Drop them, as the end of the process would (tests)."""
     global _exchange
     _exchange = None
+    forget_outgoing()
 
 
 def deadline(flights: Iterable[Flight]) -> timedelta:

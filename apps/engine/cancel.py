@@ -173,6 +173,7 @@ def _end(runs: list[Run], note: str) -> None:
         finished_at=now,
         lease_epoch=F("lease_epoch") + 1,
         lease_until=None,
+        call=None,
     )
     # A delay that is being woken or cancelled this very moment is passed over: whoever holds it
     # waits for our runs, finds them ended and leaves them alone. Waiting for it would deadlock.

@@ -1,7 +1,7 @@
-"""Django-Q's cluster, made to fail as a whole and to leave nobody behind.
+"""Django-Q's cluster for ordinary tasks, made to fail as a whole and to leave nobody behind.
 
 A worker killed by a signal may hold a lock of the cluster's queues for ever, and Django-Q would go
-on with a frozen cluster. So a death by signal ends the cluster, and `manage.py work` starts a new
+on with a frozen cluster. So a death by signal ends the cluster, and the supervisor starts a new
 one. Children die with their parent, whoever killed it.
 """
 
@@ -11,10 +11,11 @@ import signal
 from typing import Any
 
 import django_q.cluster
+from django.db import connections
 from django_q.cluster import Cluster, Sentinel
 
-from apps.core.processes import die_with_parent
-from apps.engine.drain import floor
+from apps.core.processes import children_die_with_us
+from apps.engine.sweep import ensure_schedule, sweep
 
 logger = logging.getLogger(__name__)
 
@@ -39,22 +40,28 @@ class FailStopSentinel(Sentinel):  # type: ignore[misc]
 
 
 def run_cluster() -> int:
-    """Run one cluster in this process until it is told to stop (0) or fails (FAILED)."""
+    """Put right what the dead left behind, then run one cluster in this process until it is told to
+    stop (0) or fails (FAILED). Until the cluster runs, being told to stop is simply the end."""
+    ensure_schedule()
+    sweep()
+    connections.close_all()
     django_q.cluster.Sentinel = FailStopSentinel
-    os.register_at_fork(after_in_child=die_with_parent)
+    children_die_with_us()
     cluster = Cluster()
+    stopping = False
 
     def stop(signum: int, frame: Any) -> None:
-        floor.stopping.value = 1
+        nonlocal stopping
+        stopping = True
 
     # Django-Q stops inside its signal handler, which can deadlock; ours only leaves word.
     signal.signal(signal.SIGTERM, stop)
-    signal.signal(signal.SIGINT, stop)
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
     cluster.start()
     sentinel = cluster.sentinel
-    while sentinel.is_alive() and not floor.stopping.value:
+    while sentinel.is_alive() and not stopping:
         sentinel.join(0.2)
-    if floor.stopping.value:
+    if stopping:
         cluster.stop()
         return 0
     return FAILED

@@ -150,8 +150,8 @@ class RunContext:
         """Start the record of the next action, or take it up again where its call left it."""
         self.action = action
         self.found_contact_id = self._contact.pk if self._contact else None
-        self.inputs: dict[str, Any] = flight.inputs if flight else {}
-        self.missing: list[str] = flight.missing if flight else []
+        self.inputs: dict[str, Any] = dict(flight.inputs) if flight else {}
+        self.missing: list[str] = list(flight.missing) if flight else []
 
     # --- what kinds may use ---------------------------------------------------------------------
 

@@ -1,23 +1,35 @@
 """May a call be made now, and what stands for it in the database before it leaves and after."""
 
-from datetime import timedelta
+from dataclasses import dataclass
+from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 
+from django.db.models import Exists, OuterRef
 from django.utils.text import Truncator
 
-from apps.connectors.outcomes import Call, Outcome, Wait
+from apps.connectors.outcomes import Call, Outcome
 from apps.core import clock, rows
 from apps.core.http.messages import Failure, Kind
-from apps.engine import calls
+from apps.engine import calls, queues
 from apps.engine.calls import Exchange, Flight, host_of
 from apps.engine.limits import Slots
 from apps.engine.models import Call as Row
 from apps.engine.models import Run
 
 LOST = "The answer was lost: the worker ended while the call was under way."
+NO_ANSWER = "{} does not answer: another run has just tried."
 OVER_LIMIT = "Rate Limit Exceeded"
 STALE = timedelta(minutes=10)
+
+
+@dataclass(frozen=True)
+class Queued:
+    """The call has to wait in a queue; `first_look`: when that is served first, if it is new."""
+
+    name: str
+    note: str
+    first_look: datetime | None = None
 
 
 class Calls:
@@ -26,7 +38,7 @@ class Calls:
     def __init__(self, exchange: Exchange | None = None) -> None:
         self._exchange = exchange
         self._slots = Slots()
-        self._orphans: list[int] = []
+        self._orphans: list[UUID] = []
         self.flights: list[Flight] = []
         self.landed: list[Flight] = []
 
@@ -34,57 +46,83 @@ class Calls:
     def exchange(self) -> Exchange:
         return self._exchange or calls.exchange()
 
-    def dial(self, context: Any, outcome: Outcome) -> Outcome:
-        """`outcome` if its call can be made now; else what comes of that: a wait, or whatever the
-        action makes of a failure."""
-        if isinstance(outcome, Call) and context.run.calling:
+    def dial(self, context: Any, outcome: Outcome) -> Outcome | Queued:
+        """`outcome` if its call can be made now; else what comes of that: a queue to wait in, or
+        whatever the action makes of a failure."""
+        if isinstance(outcome, Call) and context.run.call:
             outcome = self._after_a_crash(context, outcome)
         while isinstance(outcome, Call):
             host = host_of(outcome.request.url)
-            parked = self.exchange.breaker.parked_until(host)
-            if parked is not None:
-                note = Truncator(f"{host} does not answer: tried again later").chars(200)
-                return Wait(parked, note=note, again=True)
-            free_at = self._slots.take()
-            if free_at is None:
+            stands = self._before_a_silent_host(context.run, host)
+            if isinstance(stands, Queued):
+                return stands
+            if stands is not None:
+                outcome = outcome.then(context, stands)
+                continue
+            if self._slots.take(outcome.waits, queues.came_from(context.run, queues.LIMIT)):
                 return outcome
             if outcome.waits:
-                return Wait(free_at, note="Waits for a free slot of the rate limit", again=True)
+                return Queued(queues.LIMIT, "Waits for a free slot of the rate limit")
             failure = Failure(OVER_LIMIT, Kind.LIMITED, sent=False, took_us=0)
             outcome = outcome.then(context, failure)
         return outcome
 
+    def _before_a_silent_host(self, run: Run, host: str) -> Queued | Failure | None:
+        """None: the call may be made."""
+        name = queues.of_host(host)
+        if queues.is_told(run, queues.DEAD, name):
+            run.queue = ""
+            return Failure(NO_ANSWER.format(host), Kind.CONNECT, sent=False, took_us=0)
+        if queues.came_from(run, name):
+            return None
+        left = self.exchange.breaker.left_of_pause(host)
+        if left is None:
+            return None
+        note = Truncator(f"{host} does not answer: tried again later").chars(200)
+        return Queued(name, note, clock.now() + left)
+
     def _after_a_crash(self, context: Any, outcome: Call) -> Outcome:
-        """The run comes back with a call that nobody waits for any more."""
+        """The run comes back with a call that nobody waits for any more. Whoever made it may have
+        written down what became of it all the same."""
+        made = Row.objects.filter(pk=context.run.call).first()
         self.lost(context.run)
+        if made is not None and made.state == Row.State.FAILED:
+            return outcome  # it never left
+        if made is not None and (answer := calls.recalled(made)) is not None:
+            return outcome.then(context, answer)
         if outcome.repeatable:
             return outcome
         return outcome.then(context, Failure(LOST, Kind.LOST, sent=True, took_us=0))
 
     def lost(self, run: Run) -> None:
         """The run's open call will never have an answer."""
-        run.calling = False
-        self._orphans.append(run.pk)
+        if run.call:
+            self._orphans.append(run.call)
+        run.call = None
 
     def fly(self, context: Any, outcome: Call, begun: int) -> None:
         """Note the intent of a call that `dial` let pass."""
         run: Run = context.run
-        run.calling = True
         row = calls.intent(run, UUID(str(context.action.uid)), outcome)
-        self.flights.append(
-            Flight(run, context.event, outcome, row, context.inputs, context.missing, begun)
-        )
+        flight = Flight(run, context.event, outcome, row, context.inputs, context.missing, begun)
+        name = queues.of_host(flight.host)
+        told_to_try = queues.is_told(run, queues.TRY, name)
+        flight.tries = self.exchange.breaker.tries(flight.host) or told_to_try
+        run.call, run.queue = row.pk, ""
+        self.flights.append(flight)
 
     def write(self) -> None:
         """In the turn's transaction: the outcomes of the calls that came back, and the intents of
         those that will leave."""
         abandon(self._orphans)
-        write_outcomes(self.landed)
+        write_outcomes([flight for flight in self.landed if not flight.is_stale])
+        write_late_outcomes([flight for flight in self.landed if flight.is_stale])
         rows.insert([flight.row for flight in self.flights])
+        queues.hear({f.host: f.found for f in self.landed if f.tries and f.found is not None})
 
 
 def write_outcomes(flights: list[Flight]) -> None:
-    """Settle the rows of calls that ended, whatever became of their runs: it is the truth."""
+    """Settle the rows of calls that their runs go on from."""
     settled = []
     for flight in flights:
         if flight.answer is not None:
@@ -93,16 +131,45 @@ def write_outcomes(flights: list[Flight]) -> None:
     rows.update(settled, ["state", "response", "error", "took_us"])
 
 
-def abandon(run_ids: list[int]) -> None:
-    """The open calls of these runs were lost with their worker."""
-    if run_ids:
-        Row.objects.filter(run__in=run_ids, state=Row.State.SENDING).update(
+def write_late_outcomes(flights: list[Flight]) -> None:
+    """Settle the rows of calls whose runs have gone another way meanwhile: it is the truth. A row
+    that was erased keeps nothing of the answer."""
+    answers = {flight.row.pk: flight.answer for flight in flights if flight.answer is not None}
+    if not answers:
+        return
+    given_up = (Row.State.SENDING, Row.State.UNKNOWN)
+    open_rows = Row.objects.select_for_update().filter(pk__in=answers, state__in=given_up)
+    for row in open_rows.order_by("pk"):
+        answer = answers[row.pk]
+        erased = not row.request
+        if answer is not None:
+            calls.settle(row, answer)
+        if erased:
+            row.response, row.error = {}, ""
+        row.save(update_fields=["state", "response", "error", "took_us"])
+
+
+def abandon(call_ids: list[UUID]) -> None:
+    """These open calls were lost with their worker."""
+    if call_ids:
+        Row.objects.filter(pk__in=call_ids, state=Row.State.SENDING).update(
             state=Row.State.UNKNOWN, error=LOST
+        )
+
+
+def never_left(call_ids: list[UUID]) -> None:
+    """These calls were committed, and their requests were not made."""
+    if call_ids:
+        Row.objects.filter(pk__in=call_ids, state=Row.State.SENDING).update(
+            state=Row.State.FAILED, error="It did not leave."
         )
 
 
 def abandon_stale() -> int:
     """Settle calls that are open long after every deadline: their runs were cancelled or ended
-    while the worker was dead. Returns how many."""
+    while the worker was dead. Not those of a run in a worker's hands: the clock may have been put
+    on while it waits for its answer. Returns how many."""
     stale = Row.objects.filter(state=Row.State.SENDING, at__lt=clock.now() - STALE)
+    held = Run.objects.filter(pk=OuterRef("run_id"), state=Run.State.LEASED)
+    stale = stale.filter(~Exists(held))
     return stale.update(state=Row.State.UNKNOWN, error=LOST)

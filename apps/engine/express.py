@@ -21,7 +21,7 @@ from django.db import DataError, IntegrityError
 from django.http.request import split_domain_port, validate_host
 from django.utils.datastructures import CaseInsensitiveMapping
 
-from apps.core import clock
+from apps.core import clock, database_time
 from apps.core.due import is_postgresql
 from apps.engine import authentication, bodies, intake, rate, together
 from apps.engine.authentication import NotAuthentic
@@ -101,6 +101,7 @@ def read(data: bytes) -> Everyday | None:
 
 def store(posts: list[Everyday]) -> list[bytes | None]:
     """Store them, and what their callers are to be told; None leaves one to the usual way."""
+    database_time.refresh()
     now = clock.now()
     stored = [together.Post(intake.columns(post.known, post.posted, now)) for post in posts]
     together.store_all(stored)

@@ -125,6 +125,10 @@ class Run(Caused, Due):
     passage = models.IntegerField("pass", default=1)
     # Claims without progress: 1 gets a run claimed alone, more end it as poison.
     attempts = models.IntegerField(default=0)
+    # The queue that the run waits in, or was woken from (queues.py), until it calls or moves.
+    queue = models.CharField(max_length=300, blank=True, default="", db_default="")
+    # How often the installation refused this run alone while others passed (mending.py).
+    troubles = models.IntegerField(default=0, db_default=0)
     # Failed tries of the action at `position` that it gets a retry for (*On error*: retry). More
     # than 0 means: a run that waits does so for a retry.
     tries = models.IntegerField(default=0, db_default=0)
@@ -133,8 +137,9 @@ class Run(Caused, Due):
     line = models.BigIntegerField(null=True)
     # The connectors of the runs that led to this one (chains.py), the first one first.
     chain = JsonText(default=list, db_default=[])
-    # A call of the action at `position` was committed and its outcome was not, yet.
-    calling = models.BooleanField(default=False, db_default=False)
+    # The call of the action at `position` that was committed and whose outcome was not, yet: the
+    # run waits for this one and no other.
+    call = models.UUIDField(null=True, editable=False)
     error = models.CharField(max_length=300, blank=True)
     started_at = models.DateTimeField(default=clock.now)
     last_executed_at = models.DateTimeField(null=True)
@@ -184,6 +189,8 @@ class Delay(models.Model):
     action_uid = models.UUIDField(null=True)
     label = models.CharField(max_length=80)
     identifier = models.CharField(max_length=200, blank=True)
+    # The queue that it ends with, instead of at its time (queues.py).
+    queue = models.CharField(max_length=300, blank=True, default="", db_default="")
     wake_at = models.DateTimeField()
     state = models.CharField(max_length=10, choices=State, default=State.WAITING)
     created_at = models.DateTimeField(default=clock.now)
@@ -206,6 +213,11 @@ class Delay(models.Model):
                 name="engine_delay_held",
                 condition=Q(state="waiting", action_uid__isnull=True),
             ),
+            models.Index(
+                fields=["queue", "id"],
+                name="engine_delay_queue",
+                condition=Q(state="waiting") & ~Q(queue=""),
+            ),
         ]
 
     def __str__(self) -> str:
@@ -215,6 +227,32 @@ class Delay(models.Model):
     def holds(self) -> bool:
         """Whether it ends with another run instead of at its time."""
         return self.action_uid is None
+
+    @property
+    def waits_for(self) -> str:
+        """In words, what a delay in a queue ends with; empty for all others."""
+        if not self.queue:
+            return ""
+        _, _, host = self.queue.partition(" ")
+        return f"until {host} answers" if host else "for a free slot of the rate limit"
+
+
+class Queue(models.Model):
+    """What runs wait for together; there as long as somebody waits (queues.py)."""
+
+    class Phase(models.TextChoices):
+        CLOSED = "closed", "Closed"
+        TRYING = "trying", "One tries"
+        OPEN = "open", "Open"
+
+    name = models.CharField(max_length=300, unique=True)
+    phase = models.CharField(max_length=10, choices=Phase, default=Phase.CLOSED)
+    wake_at = models.DateTimeField(db_index=True)
+    # Delays up to this one are told that their host does not answer.
+    dead_upto = models.BigIntegerField(default=0)
+
+    def __str__(self) -> str:
+        return self.name
 
 
 def account_timezone() -> str:

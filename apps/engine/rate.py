@@ -1,6 +1,7 @@
 """How many events a connector takes in a minute: a bucket in the memory of each process, so that
 no row is written for a post that is refused."""
 
+from datetime import timedelta
 from threading import Lock
 
 from apps.core import clock
@@ -14,13 +15,12 @@ _full_at: dict[int, int] = {}
 
 def take(connector_id: int, per_minute: int) -> int:
     """Count one event; 0 when it may pass, else after how many seconds one will."""
-    now = round(clock.now().timestamp() * 1_000_000)
+    now = clock.steady() // timedelta(microseconds=1)
     share = max(1, _MINUTE // per_minute)
     with _lock:
         if len(_full_at) >= _MOST:
             _full_at.clear()
-        # Never later than in a minute, whatever became of the clock.
-        full_at = min(max(_full_at.get(connector_id, 0), now), now + _MINUTE)
+        full_at = max(_full_at.get(connector_id, 0), now)
         wait = full_at + share - now - _MINUTE
         _full_at[connector_id] = full_at if wait > 0 else full_at + share
     return -(-max(0, wait) // 1_000_000)

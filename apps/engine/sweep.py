@@ -1,4 +1,5 @@
-"""The sweep: every minute, and at every start, put right what dead workers left behind."""
+"""The sweep: every minute, and at every start, put right what dead workers left behind. What has to
+know how long a lease is over is not of it: upkeep.py."""
 
 import logging
 from datetime import timedelta
@@ -6,13 +7,12 @@ from typing import Any
 
 from django_q.models import Failure, Schedule
 
-from apps.core import clock, jobs
-from apps.core.due import Due, dead_owners
-from apps.engine import order
+from apps.core import clock
+from apps.core.due import dead_owners
+from apps.engine import bell, leases, order, queues
 from apps.engine.dialling import abandon_stale
-from apps.engine.models import DedupeKey, Run
+from apps.engine.models import DedupeKey
 from apps.messaging import delivery
-from apps.messaging.models import Message
 
 logger = logging.getLogger(__name__)
 
@@ -22,6 +22,7 @@ EVERY_MINUTE = {
     # By itself: it may have hundreds of thousands of rows to drop, and leases can't wait for that.
     "prune calls": "apps.engine.call_log.prune",
     "prune files": "apps.core.transfer.files.prune",
+    "prune notices": "apps.core.notices.prune",
 }
 
 
@@ -29,8 +30,8 @@ def sweep() -> dict[str, int]:
     """Release leases of the dead, settle lost sends, drop what has expired; returns the counts."""
     return {
         "released": release_leases_of_the_dead(),
-        "expired": sum(lane.expire() for lane in _lanes()),
         "missed": order.release_missed(),
+        "queues": queues.mend(),
         "settled": delivery.settle_unknown(),
         "abandoned": abandon_stale(),
         "forgotten": DedupeKey.objects.filter(expires_at__lt=clock.now()).delete()[0],
@@ -38,19 +39,22 @@ def sweep() -> dict[str, int]:
     }
 
 
-def _lanes() -> list[type[Due]]:
-    return [Run, Message, *jobs.KINDS]
-
-
 def release_leases_of_the_dead() -> int:
     """Leases of this host's processes that are gone need not run out first."""
-    released = 0
-    for lane in _lanes():
+    owners: set[str] = set()
+    for lane in leases.lanes():
         rows: Any = lane._default_manager
         leased = rows.filter(state__in=list(lane.ON_EXPIRY))
-        dead = dead_owners(list(leased.values_list("lease_owner", flat=True).distinct()))
-        if dead:
-            released += lane.expire(only_owners=dead)
+        owners |= set(leased.values_list("lease_owner", flat=True).distinct())
+    dead = dead_owners(list(owners))
+    return release(dead) if dead else 0
+
+
+def release(owners: list[str]) -> int:
+    """Turn all that these hold into what its state says, and let others know; returns how much."""
+    released = sum(lane.expire(only_owners=owners) for lane in leases.lanes())
+    if released:
+        bell.ring()
     return released
 
 

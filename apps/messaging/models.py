@@ -87,6 +87,8 @@ class Message(Caused, Due):
     address = models.CharField("to", max_length=254)
     text = models.TextField()
     state = models.CharField(max_length=10, choices=State, default=State.QUEUED)
+    # How often its gateway asked to come again, or could not be reached.
+    tries = models.IntegerField(default=0, db_default=0, editable=False)
     verdict = models.CharField(max_length=40, blank=True)
     reason = models.CharField(max_length=300, blank=True)
     provider_id = models.CharField(max_length=160, blank=True)

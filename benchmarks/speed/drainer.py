@@ -13,15 +13,15 @@ import django
 
 
 def work_off() -> None:
-    from apps.engine import calls
+    from apps.core.http.outgoing import outgoing
     from apps.engine.agenda import look
     from apps.engine.rounds import round_of_lanes
 
     while True:
         if not round_of_lanes(look().due()):
-            if not calls.exchange().in_flight:
+            if not outgoing().in_flight:
                 break
-            calls.exchange().wait(0.05)
+            outgoing().wait(0.05)
 
 
 def took() -> dict[str, float]:

@@ -7,7 +7,7 @@ from django.utils.module_loading import import_string
 from django_q.models import OrmQ
 
 from apps.core.http.guard import AllowList
-from apps.engine import turn
+from apps.engine import group
 from apps.engine.models import Attempt, Run
 from tests.factories import published
 from tests.mailboxes import Mailbox, receiving
@@ -41,7 +41,7 @@ def told() -> Callable[..., Attempt]:
 def lost_turn(monkeypatch) -> list[bool]:
     """The first turn does all of its work and then loses its transaction; [True] once it did."""
     lost: list[bool] = []
-    write = turn._write
+    write = group._write
 
     def lose_once(*args: Any) -> None:
         write(*args)
@@ -49,7 +49,7 @@ def lost_turn(monkeypatch) -> list[bool]:
             lost.append(True)
             raise OperationalError("database is locked")
 
-    monkeypatch.setattr(turn, "_write", lose_once)
+    monkeypatch.setattr(group, "_write", lose_once)
     return lost
 
 

@@ -10,7 +10,7 @@ from apps.actions.conditions import OPERATORS, comparing, find_operator
 from apps.actions.tables.matching import keys_of
 from apps.core import typed
 from apps.datastore.models import Column, Row
-from apps.datastore.tables import cells, rows
+from apps.datastore.tables import cells, matching, rows
 from apps.datastore.tables.matching import Match, Term, find_ids
 from tests.datastore.made import add_row, column, made_table
 
@@ -143,3 +143,39 @@ def test_without_a_term_nothing_matches():
     table = made_table(words="text")
     add_row(table, words="x")
     assert find_ids(table.pk, Match([])) == find_ids(table.pk, Match([], any=True)) == []
+
+
+IS_EMPTY = ("text:is", "")
+
+
+@pytest.mark.parametrize(
+    ("name", "right"), [IS_EMPTY, ("text:is_not", "gold"), ("text:contains", "old")]
+)
+@pytest.mark.parametrize("any_of", [False, True])
+def test_rows_of_other_tables_never_match(name, right, any_of):
+    mine, other = made_table(words="text"), made_table("Others", words="text")
+    for text in ("", "old", "silver", "cold"):
+        add_row(mine, words=text)
+        add_row(other, words=text)
+    found = find_ids(mine.pk, Match([term(column(mine, "words"), name, right)], any_of))
+    assert found and set(found) <= set(all_rows(mine).values_list("pk", flat=True))
+
+
+@pytest.mark.parametrize("name", ["text:contains", "text:is"])
+def test_no_row_is_passed_over_between_two_slices(monkeypatch, name):
+    monkeypatch.setattr(matching, "FIRST_SLICE", 2)
+    monkeypatch.setattr(matching, "SLICE", 3)
+    table = made_table(words="text")
+    made = [add_row(table, words="gold").pk for _ in range(9)]
+    match = Match([term(column(table, "words"), name, "gold")])
+    for most in (None, *range(1, 10)):
+        assert find_ids(table.pk, match, most) == made[:most]
+
+
+@pytest.mark.parametrize("key", ["words", "amount", "day", "ok"])
+def test_what_is_blank_is_found_though_the_index_has_no_blank_cells(key):
+    table = made_table(**TYPES)
+    blank = add_row(table)
+    add_row(table, words="gold", amount="1", day="2026-03-31", ok="yes")
+    one = column(table, key)
+    assert find_ids(table.pk, Match([term(one, *IS_EMPTY)])) == [blank.pk]

@@ -21,10 +21,11 @@ RUNS = 200
 WORKER = """
 import django
 django.setup()
-from apps.engine.drain import drain
+from apps.engine.drain import Drain
 from apps.engine.models import Run
+drain = Drain()
 while Run.objects.exclude(state__in=["done", "failed"]).exists():
-    drain()
+    drain.step()
 """
 
 

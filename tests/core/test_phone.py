@@ -70,6 +70,7 @@ def test_what_is_no_number_is_refused(written):
         ("DE", "15112345678", GERMAN),
         ("DE", "14155552671", AMERICAN),  # German numbers begin with 0, so this one is foreign
         ("DE", "0014155552671", AMERICAN),
+        ("DE", "41446681800", "+41446681800"),  # though +49 41446681800 would be good, too
         ("DE", "+14155552671", AMERICAN),
         ("US", "(415) 555-2671", AMERICAN),
         ("US", "4155552671", AMERICAN),  # not the Swiss number +41 55 555 26 71

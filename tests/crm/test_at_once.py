@@ -7,10 +7,11 @@ import pytest
 from django.db import OperationalError, connection, transaction
 
 from apps.crm import attributes, services
-from apps.crm.merging import merge, undo
+from apps.crm.merging import NotMergeable, merge, undo
 from apps.crm.models import AttributeValue, Contact, ContactTag, Note, Tag
 from apps.crm.services import Identity
 from tests.factories import AttributeFactory, ContactFactory
+from tests.locks import until_locks_are_waited_for
 
 pytestmark = [pytest.mark.postgresql, pytest.mark.django_db(transaction=True)]
 
@@ -99,3 +100,28 @@ def test_writing_about_somebody_who_is_merged_away_and_back():
     assert ana.merged_into == anna
     assert ContactTag.objects.filter(contact=anna).count() == 78
     assert Note.objects.filter(contact=anna).count() == 78
+
+
+def test_two_who_merge_the_same_pair_the_other_way_round_do_not_lock_each_other_out():
+    """Each locks the two in the order of their ids: one merges, the other is told."""
+    pair = ContactFactory(), ContactFactory()
+    ways = [(one.pk, other.pk) for one, other in (pair, pair[::-1])]
+
+    def merge_them(way):
+        try:
+            with transaction.atomic():
+                merge(*way, "ben")
+            return "merged"
+        except NotMergeable:
+            return "told"
+        finally:
+            connection.close()
+
+    with ThreadPoolExecutor(2) as workers:
+        with transaction.atomic():
+            # Both come to the first of the two, before either has both.
+            Contact.objects.select_for_update().get(pk=min(ways[0]))
+            both = [workers.submit(merge_them, way) for way in ways]
+            until_locks_are_waited_for(2)
+        assert sorted(one.result(30) for one in both) == ["merged", "told"]
+    assert Contact.objects.count() == Contact.everyone.exclude(merged_into=None).count() == 1

@@ -4,13 +4,19 @@ import pytest
 
 from apps.crm import attributes, erasing, services
 from apps.crm.erasing import delete_contact
-from apps.crm.merging import merge
+from apps.crm.merging import merge, undo
 from apps.crm.models import AttributeValue, Contact, ContactTag, Erasure, Merge, Note
 from apps.crm.services import Identity
 from apps.engine import jobs
 from apps.messaging import outbox
 from apps.messaging.models import BlacklistEntry, Message
-from tests.factories import AttributeFactory, ChannelFactory, ContactFactory, TagFactory
+from tests.factories import (
+    AttributeFactory,
+    ChannelFactory,
+    ContactFactory,
+    TagFactory,
+    UserFactory,
+)
 
 pytestmark = pytest.mark.django_db
 
@@ -80,3 +86,32 @@ def test_waiting_messages_are_cancelled_and_the_lists_stay(ana):
     assert (mine.state, mine.reason) == ("cancelled", "The contact was deleted.")
     assert other.state == "queued"
     assert BlacklistEntry.objects.count() == 1
+
+
+def test_at_once_nothing_of_the_person_is_left_in_the_row(ana, clock):
+    who = {
+        "timezone": "Europe/Berlin",
+        "country": "DE",
+        "owner": UserFactory(),
+        "last_interaction_at": clock.now,
+    }
+    Contact.objects.filter(pk=ana.pk).update(**who)
+    anna = ContactFactory(name="Anna", country="AT")
+    merge(anna.pk, ana.pk, "ben")
+    delete_contact(ana)
+    for row in Contact.everyone.all():
+        kept = (row.name, row.phone, row.email, row.timezone, row.country)
+        assert kept == ("", None, "", "", "")
+        assert (row.owner, row.last_interaction_at, row.deleted_at) == (None, None, clock.now)
+
+
+@pytest.mark.parametrize("leaves", ["loser", "survivor"])
+def test_a_merge_that_was_undone_tells_nothing_of_who_was_erased(ana, drain, leaves):
+    """Merge.moved holds the name, the number and the address of the loser, and more."""
+    anna = ContactFactory(name="Anna")
+    pair = {"loser": ana, "survivor": anna}
+    undo(merge(ana.pk, anna.pk, "ben").pk, "ben")
+    delete_contact(pair.pop(leaves))
+    drain()
+    assert list(Contact.everyone.all()) == list(pair.values())
+    assert not Merge.objects.exists()

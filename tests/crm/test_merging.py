@@ -191,3 +191,51 @@ def test_an_address_that_says_who_somebody_is_stays_when_that_of_a_merged_one_co
     assert (found.pk, created) == (new.pk, False)
     new.refresh_from_db()
     assert (new.email, new.name) == ("new@example.org", "Ana")
+
+
+@pytest.mark.parametrize("later", ["loser", "survivor"])
+def test_the_later_of_the_two_last_interactions_counts(ana, anna, clock, later):
+    before = clock.now
+    after = clock.tick(days=1)
+    times = {"loser": before, "survivor": before, later: after}
+    for contact, which in ((ana, "loser"), (anna, "survivor")):
+        Contact.objects.filter(pk=contact.pk).update(last_interaction_at=times[which])
+    merge(ana.pk, anna.pk, "ben")
+    anna.refresh_from_db()
+    assert anna.last_interaction_at == after
+
+
+@pytest.mark.parametrize("of_whom", [ONE, OTHER, None])
+def test_an_interaction_of_one_of_them_or_of_none(ana, anna, clock, of_whom):
+    Contact.objects.filter(phone=of_whom).update(last_interaction_at=clock.now)
+    merge(ana.pk, anna.pk, "ben")
+    anna.refresh_from_db()
+    assert anna.last_interaction_at == (clock.now if of_whom else None)
+
+
+def addresses(*contacts):
+    rows = dict(Contact.everyone.values_list("pk", "email"))
+    return [rows[contact.pk] for contact in contacts]
+
+
+def test_a_loser_without_its_number_keeps_an_address_that_leads_here_alone(ana):
+    anna = ContactFactory(phone=None, email="anna@example.org")
+    merge(ana.pk, anna.pk, "ben")
+    assert addresses(ana, anna) == ["ana@example.org", "anna@example.org"]
+    assert services.find(Identity(None, "ana@example.org")) == anna
+
+
+@pytest.mark.parametrize("email", ["ana@example.org", "Ana@Example.org"])
+def test_the_address_that_both_have_stays_with_the_survivor_alone(ana, email):
+    """Or an address would say who somebody is, and lead to a row that was merged away."""
+    anna = ContactFactory(phone=None, email=email)
+    merge(ana.pk, anna.pk, "ben")
+    assert addresses(ana, anna) == ["", email]
+
+
+def test_an_address_by_which_somebody_else_is_known_is_not_kept(ana):
+    anna = ContactFactory(phone=None, email="anna@example.org")
+    eva = ContactFactory(phone=None, email="ANA@example.org")
+    merge(ana.pk, anna.pk, "ben")
+    assert addresses(ana, anna, eva) == ["", "anna@example.org", "ANA@example.org"]
+    assert services.find(Identity(None, "ana@example.org")) == eva

@@ -176,3 +176,23 @@ def test_a_contact_is_in_each_category_once_and_leaves_it_once():
     assert services.remove_categories(contact, []) == 0
     assert [str(link) for link in contact.category_links.all()] == [second.name]
     assert other.category_links.count() == 1
+
+
+@pytest.mark.parametrize("faster", ["+4915199999999", None])
+def test_of_two_numbers_for_one_address_at_the_same_moment_the_first_stays(monkeypatch, faster):
+    """Both runs saw somebody who was known by the address alone."""
+    ana = ContactFactory(phone=None, email="ana@example.org")
+    real = services.find
+
+    def slowly(identity):
+        found = real(identity)
+        if faster and found == ana and found.phone is None:
+            Contact.objects.filter(pk=ana.pk).update(phone=faster)
+        return found
+
+    monkeypatch.setattr(services, "find", slowly)
+    number = "+4915112345678"
+    contact, created = services.identify(Identity(number, "ana@example.org"), {})
+    ana.refresh_from_db()
+    assert (contact.phone, ana.phone) == (number, faster or number)
+    assert (created, contact == ana) == (bool(faster), not faster)

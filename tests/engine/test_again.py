@@ -229,6 +229,19 @@ def test_of_two_at_the_same_time_one_is_faster(order):
     assert (run.passage, Attempt.objects.filter(kind="again").count()) == (2, 1)
 
 
+def test_a_run_that_was_run_again_and_ended_since_is_not_as_it_was_read(order, drain):
+    run = order(care=ANA)
+    earlier = Run.objects.get(pk=run.pk)
+    place = again.places(run.revision_id)[0]
+    assert again.start(run, place, "ana")
+    drain()
+    run.refresh_from_db()
+    assert (run.state, run.passage) == (earlier.state, 2)
+    assert not again.start(earlier, place, "ben")
+    run.refresh_from_db()
+    assert (run.state, run.passage, Message.objects.count()) == ("done", 2, 2)
+
+
 def test_a_run_that_has_not_ended_is_left_alone(post, clock, shop, admin_client):
     post(shop, {})
     run = Run.objects.get()

@@ -10,7 +10,8 @@ from apps.actions.kinds.http_api import HttpApi
 from apps.actions.kinds.stop import StopRun
 from apps.connectors.on_error import OnError
 from apps.core.http.guard import AllowList
-from apps.engine import calls, turn
+from apps.core.http.outgoing import outgoing
+from apps.engine import again, calls, turn
 from apps.engine.models import Attempt, Call, Delay, Run
 from tests.factories import published
 from tests.servers import serving
@@ -55,7 +56,7 @@ def test_a_run_asks_and_goes_on_with_the_answer(server, post, drain):
     for n in range(5):
         assert post(connector, {"n": n}).status_code == 202
     drain()
-    assert set(Run.objects.values_list("state", "calling")) == {("stopped", False)}
+    assert set(Run.objects.values_list("state", "call")) == {("stopped", None)}
     assert sorted(a.json["n"] for a in server.asked if "n" in a.json) == [0, 1, 2, 3, 4]
     assert sorted(a.json["ref"] for a in server.asked if "ref" in a.json) == list(range(100, 105))
     assert len({a.headers["Idempotency-Key"] for a in server.asked}) == 10
@@ -73,13 +74,13 @@ def test_the_intent_stands_in_the_database_before_the_request_leaves(server, pos
     seen = []
     flying = calls.exchange()
     start = flying.start
-    flying.start = lambda flights: (
-        seen.extend(Call.objects.values_list("state", "run__calling", "run__state")),
-        start(flights),
+    flying.start = lambda flights, leave_by: (
+        seen.extend(Call.objects.values_list("state", "run__call", "run__state", "pk")),
+        start(flights, leave_by),
     )
     post(published([call(server)]), {"n": 1})
     drain()
-    assert seen[0] == ("sending", True, "leased")
+    assert seen[0] == ("sending", seen[0][-1], "leased", seen[0][-1])
     assert Run.objects.get().state == "done"
 
 
@@ -96,7 +97,7 @@ def test_a_request_leaves_with_its_turn_and_an_answer_that_is_there_is_not_waite
     assert asked.wait(30)  # nobody works on the calls meanwhile
     began = monotonic()
     for _ in range(3):
-        calls.exchange().wait(60)
+        outgoing().wait(60)
     assert monotonic() - began < 50
     drain()
     assert set(Run.objects.values_list("state", flat=True)) == {"done"}
@@ -146,7 +147,7 @@ def test_after_a_crash_a_call_that_may_have_left_is_unknown(server, post, drain)
     assert len(server.asked) == before
     assert Call.objects.get().state == "unknown"
     run = Run.objects.get()
-    assert (run.state, run.calling) == ("failed", False)
+    assert (run.state, run.call) == ("failed", None)
     assert "Outcome unknown" in run.error
 
 
@@ -222,9 +223,44 @@ def test_runs_park_while_a_host_does_not_answer(server, post, drain, clock):
     assert Attempt.objects.filter(result="failed").count() == 6
 
 
+def test_after_a_pause_one_run_tries_and_the_others_get_what_becomes_of_it(
+    server, post, drain, clock
+):
+    server.says({}, status=503)
+    connector = published([call(server)])
+    for n in range(5):
+        post(connector, {"n": n})
+        drain()
+    for n in range(4):
+        post(connector, {"n": n})
+    drain()
+    assert (len(server.asked), Run.objects.filter(state="waiting").count()) == (5, 4)
+    clock.tick(seconds=31)
+    drain()
+    assert (len(server.asked), Run.objects.filter(state="waiting").count()) == (6, 0)
+    assert Attempt.objects.filter(result="failed").count() == 9
+    post(connector, {"n": 9})
+    drain()
+    server.says({})
+    clock.tick(seconds=31)
+    drain()
+    assert (len(server.asked), Run.objects.filter(state="done").count()) == (7, 10)
+
+
+def test_a_deliberate_repeat_has_a_key_of_its_own(server, post, drain):
+    post(published([call(server)]), {"n": 1})
+    drain()
+    run = Run.objects.get()
+    assert again.start(run, again.places(run.revision_id)[0], "ana")
+    drain()
+    keys = [asked.headers["Idempotency-Key"] for asked in server.asked]
+    assert len(keys) == len(set(keys)) == 2
+    assert sorted(keys) == sorted(Call.objects.values_list("idempotency_key", flat=True))
+
+
 def test_a_connector_may_not_hold_all_lines(server, post, drain):
     flying = calls.exchange()
-    flying.pool.capacity = 4
+    outgoing().share("calls").capacity = 4
     connector = published([call(server)])
     for n in range(9):
         post(connector, {"n": n})
@@ -239,11 +275,11 @@ def test_a_drain_that_ends_makes_no_more_calls_and_leaves_its_runs_to_the_next(s
     post(published([call(server), call(server, label="Then")], [(StopRun, {})]), {"n": 1})
     take_turn()
     exchange = calls.exchange()
-    exchange.wait(30)
+    outgoing().wait(30)
     exchange.closing = True
     take_turn(runs=False, suspects=False)
     run = Run.objects.get()
-    assert (run.state, run.position, run.calling, run.lease_until) == ("due", 1, False, None)
+    assert (run.state, run.position, run.call, run.lease_until) == ("due", 1, None, None)
     assert (exchange.in_flight, len(server.asked)) == (0, 1)
     exchange.closing = False
     drain()

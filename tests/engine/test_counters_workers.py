@@ -10,7 +10,7 @@ from django.db import connection
 from apps.actions.kinds.trigger_counter import TriggerCounter
 from apps.datastore import counters
 from apps.datastore.models import CounterValue
-from apps.engine import turn
+from apps.engine import group
 from apps.engine.agenda import look
 from apps.engine.models import Attempt, Run
 from apps.engine.rounds import round_of_lanes
@@ -21,7 +21,7 @@ RUNS, PEOPLE = 200, 8
 
 def _drain() -> None:
     """What a worker does, in a process of its own."""
-    turn.SECONDS = 0.02  # many turns, so that they meet
+    group.SECONDS = 0.02  # many turns, so that they meet
     while round_of_lanes(look().due()):
         pass
     connection.close()

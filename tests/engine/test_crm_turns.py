@@ -7,7 +7,7 @@ from django.test.utils import CaptureQueriesContext
 from apps.crm import news, services
 from apps.crm.models import ContactTag
 from apps.crm.news import Change, What
-from apps.engine import crm_changes, turn
+from apps.engine import crm_changes, group
 from apps.engine.models import Event, Run
 from tests.engine.crm_listening import PHONE, events, listening, tags_whom_it_maps
 from tests.factories import ConnectorFactory, ContactFactory, TagFactory
@@ -22,7 +22,7 @@ def tagger():
 
 def test_a_turn_that_is_done_again_makes_one_event(post, drain, clock, tagger, monkeypatch):
     connector = listening("tag_added")
-    lost, write = [], turn._write
+    lost, write = [], group._write
 
     def lose_once(*args):
         write(*args)
@@ -30,7 +30,7 @@ def test_a_turn_that_is_done_again_makes_one_event(post, drain, clock, tagger, m
             lost.append(Event.objects.filter(connector=connector).count())
             raise OperationalError("database is locked")
 
-    monkeypatch.setattr(turn, "_write", lose_once)
+    monkeypatch.setattr(group, "_write", lose_once)
     post(tagger, {"phone": PHONE})
     drain()
     assert lost == [1]  # it was there, and went with the turn
@@ -71,7 +71,7 @@ def looks(work):
 def test_a_turn_looks_once_for_who_listens_and_not_at_all_without_a_change(
     post, drain, clock, tagger, monkeypatch
 ):
-    monkeypatch.setattr(turn, "SECONDS", 60)  # all in one turn, however busy the machine is
+    monkeypatch.setattr(group, "SECONDS", 60)  # all in one turn, however busy the machine is
     for number in range(5):
         post(tagger, {"phone": f"+491511234567{number}"})
     assert len(looks(drain)) == 1

@@ -5,7 +5,6 @@ DELAY_EXAMPLES (40) is how many worlds are tried; make prove tries thousands.
 """
 
 import os
-import socket
 from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 
@@ -20,12 +19,13 @@ from apps.actions.kinds.filter import Filter
 from apps.actions.kinds.send_message import SendMessage
 from apps.actions.kinds.stop import StopRun
 from apps.connectors.publish import publish
-from apps.engine import delays, intake, plan, rate, sweep, turn
+from apps.engine import delays, group, intake, plan, rate, sweep, turn
 from apps.engine.models import Attempt, Run
 from apps.engine.models import Delay as Sleeping
 from apps.messaging.models import Message
 from tests.engine.delay_model import ZONE, Event, Instant, Item, World
 from tests.factories import ChannelFactory, ConnectorFactory, StepFactory
+from tests.owners import of_a_dead_process
 
 pytestmark = pytest.mark.django_db
 
@@ -126,10 +126,10 @@ class Reaper:
         for point, module, name in [
             ("after claim", turn, "claim_batch"),
             ("after claim", turn, "claim_suspect"),
-            ("inside a turn", turn, "advance"),
+            ("inside a turn", group, "advance"),
             ("half written", Sleeping.objects, "bulk_create"),
-            ("before the commit", turn, "_write"),
-            ("after the commit", turn, "ring_after_commit"),
+            ("before the commit", group, "_write"),
+            ("after the commit", group, "after_commit"),
             ("after waking", delays, "wake"),
         ]:
             monkeypatch.setattr(module, name, self._dying(point, getattr(module, name)))
@@ -157,7 +157,7 @@ class Reaper:
 
 def restart():
     """Another process: it remembers nothing, and the leases of the one before are a dead one's."""
-    dead = f"{socket.gethostname()[:60]}/another boot/1/1"
+    dead = of_a_dead_process()
     Run.objects.filter(state="leased").update(lease_owner=dead)
     Message.objects.filter(state__in=Message.ON_EXPIRY).update(lease_owner=dead)
     intake._cache.clear()
@@ -236,7 +236,7 @@ def history_of(pauses, connector, post, drain, clock, reaper):
 
 @pytest.fixture
 def reaper(monkeypatch):
-    monkeypatch.setattr(turn, "SECONDS", 60)  # all due runs in one turn, however slow the machine
+    monkeypatch.setattr(group, "SECONDS", 60)  # all due runs in one turn, however slow the machine
     return Reaper(monkeypatch)
 
 

@@ -7,15 +7,15 @@ from django.db import connection
 from django.test.utils import CaptureQueriesContext
 
 from apps.actions.kinds.stop import StopRun
-from apps.core import due
-from apps.engine import jobs
-from apps.engine.agenda import earliest_due, look
+from apps.engine import jobs, leases
+from apps.engine.agenda import look
 from apps.engine.models import Run
 from apps.engine.rounds import round_of_lanes
-from apps.engine.sweep import release_leases_of_the_dead, sweep
+from apps.engine.sweep import release_leases_of_the_dead
 from tests.engine.test_plans import assert_only_by_index, plans_of, series
 from tests.factories import published
 from tests.long_jobs.models import Counting, Written
+from tests.owners import of_a_dead_process
 
 pytestmark = pytest.mark.django_db
 
@@ -70,8 +70,7 @@ def test_a_slice_whose_worker_died_is_done_by_the_next_one():
     claimed = Counting.claim_next()
     assert (claimed.state, claimed.tries) == ("working", 1)
     assert jobs.turn() == 0  # nobody else's meanwhile
-    host, boot, pid, start = due.owner().rsplit("/", 3)
-    Counting.objects.update(lease_owner=f"{host}/{boot}/{pid}/{int(start) - 1}")
+    Counting.objects.update(lease_owner=of_a_dead_process())
     assert release_leases_of_the_dead() == 1
     while jobs.turn():
         pass
@@ -82,7 +81,7 @@ def test_who_lost_the_lease_does_nothing(clock):
     job = counting()
     slow = Counting.claim_next()
     clock.tick(seconds=61)
-    assert sweep()["expired"] == 1
+    assert leases.expire() == 1
     quick = Counting.claim_next()
     jobs.work_on(slow)
     assert numbers(job) == []
@@ -138,7 +137,7 @@ def test_trouble_that_passes_is_waited_for(clock):
     jobs.turn()
     assert jobs.turn() == 1
     assert jobs.turn() == 0
-    assert earliest_due() == clock.now + timedelta(seconds=2)
+    assert look().earliest == clock.now + timedelta(seconds=2)
     clock.tick(seconds=2)
     while jobs.turn():
         pass
@@ -160,7 +159,7 @@ def test_a_job_that_kills_its_workers_is_given_up(clock):
     for _ in range(5):
         assert Counting.claim_next()
         clock.tick(seconds=61)
-        sweep()
+        leases.expire()
     jobs.turn()
     job.refresh_from_db()
     assert (job.state, numbers(job)) == ("failed", [])
@@ -201,7 +200,7 @@ def test_the_look_reads_the_start_of_an_index(clock):
         )
         cursor.execute("ANALYZE long_jobs_counting")
     counting()
-    for read in (jobs.jobs.next_kind, earliest_due):
+    for read in (jobs.jobs.next_kind, look):
         plan = plans_of(read)
         assert_only_by_index(plan, "long_jobs_counting")
         assert "long_jobs_counting_due" in plan

@@ -16,7 +16,7 @@ from apps.actions.kinds.stop import StopRun
 from apps.connectors.frozen import freeze
 from apps.connectors.models import Connector
 from apps.connectors.publish import has_unpublished_changes, publish
-from apps.engine import cancel, claims, delays, order, turn
+from apps.engine import cancel, claims, delays, group, mending, order, turn
 from apps.engine.models import Attempt, Delay, Run
 from apps.engine.sweep import sweep
 from tests.engine.ordered import (
@@ -79,9 +79,10 @@ def test_a_line_that_was_held_gets_up_to_speed(send, drain, clock, monkeypatch):
     drain()
     assert set(states(runs)) == {"waiting"}
     taken = []
-    real = turn.turn
-    monkeypatch.setattr(turn, "turn", lambda runs, *more: taken.append(runs) or real(runs, *more))
-    monkeypatch.setattr(turn, "SECONDS", 60)
+    real = group.advance_group
+    counted = lambda runs, *more: taken.append(runs) or real(runs, *more)  # noqa: E731
+    monkeypatch.setattr(mending, "advance_group", counted)
+    monkeypatch.setattr(group, "SECONDS", 60)
     clock.tick(days=1)
     drain()
     assert set(states(runs)) == {"done"}
@@ -219,7 +220,7 @@ def test_a_poisoned_run_lets_the_next_one_go_on(send, drain, clock):
     assert [run.pk for run in mapped] == [first.pk]
     turn.work_off(claims.claim_batch())
     assert held_after(second) == f"In order: after run {first.pk}"
-    turn.give_up(mapped[0])
+    mending.give_up(mapped[0])
     drain()
     assert states([first, second]) == ["failed", "waiting"]
     assert acted() == [second.pk] * 2
@@ -227,14 +228,14 @@ def test_a_poisoned_run_lets_the_next_one_go_on(send, drain, clock):
 
 def test_a_run_that_cannot_be_saved_lets_the_next_one_go_on(send, drain, clock, monkeypatch):
     first, second = runs = send(in_order(TAG, (StopRun, {})), ANA, ANA)
-    real = turn._write
+    real = group._write
 
     def refused(reached, story):
         real(reached, story)
         if any(entry.run_id == first.pk and entry.kind == "stop" for entry in story.attempts):
             raise ValueError("no")
 
-    monkeypatch.setattr(turn, "_write", refused)
+    monkeypatch.setattr(group, "_write", refused)
     drain()
     assert states(runs) == ["failed", "stopped"]
     assert acted() == [second.pk] * 2
@@ -308,7 +309,7 @@ def test_the_option_stands_in_the_settings(admin_client):
 
 
 def test_other_connectors_pay_nothing(post, clock, monkeypatch):
-    monkeypatch.setattr(turn, "SECONDS", 60)
+    monkeypatch.setattr(group, "SECONDS", 60)
     post(connector := published([TAG], mapping=MAPPING), {"phone": ANA, "tag": "x"})
     touched = []
     monkeypatch.setattr(order, "_heads", touched.append)

@@ -1,14 +1,19 @@
 """In order per contact with several workers: any interleaving, and what it costs."""
 
+import json
+
 import pytest
 from django.db import connection, transaction
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from apps.engine import cancel, claims, delays, intake, order, plan, turn
-from apps.engine.models import Attempt, Run
+from apps.actions.kinds.route_to_connector import RouteToConnector
+from apps.engine import cancel, claims, delays, intake, order, plan, sources, turn
+from apps.engine.bodies import Body
+from apps.engine.models import Attempt, Event, Run
 from tests.engine.ordered import A_DAY, ANA, BEN, NOT_ACTIONS, TAG, acted, held_after, in_order
 from tests.engine.test_plans import assert_only_by_index, plans_of, series
+from tests.factories import published
 
 pytestmark = pytest.mark.django_db
 
@@ -31,6 +36,37 @@ def test_a_run_looks_again_soon_while_earlier_ones_have_no_contact_yet(send, dra
     clock.tick(seconds=1)
     drain()
     assert acted() == [first.pk] * 2
+    assert held_after(second) == f"In order: after run {first.pk}"
+
+
+@pytest.mark.parametrize("way", ["routed", "by the house"])
+def test_runs_that_were_not_posted_stand_in_line_before_their_contact_is_found(
+    post, drain, clock, way
+):
+    """Two workers have one each, and the later one is quicker."""
+    target = in_order(TAG, A_DAY)
+    body = Body("json", json.dumps({"phone": ANA, "tag": "x"}))
+    if way == "routed":
+        source = published([(RouteToConnector, {"connector": target})])
+        for _ in range(2):
+            post(source, {"phone": ANA, "tag": "x"})
+        turn.take_turn()
+    else:
+        for _ in range(2):
+            sources.start(target.pk, target.published_id, Event.Source.MANUAL, body, {})
+    first, second = Run.objects.filter(connector=target).order_by("pk")
+    one, other = hands(1, 1)
+    assert [run.pk for run in (*one, *other)] == [first.pk, second.pk]
+    for _ in range(3):
+        turn.work_off(other)
+        other = claims.claim_batch()
+    assert second.pk not in acted()
+    turn.work_off(one)
+    for _ in range(3):
+        clock.tick(seconds=1)
+        drain()
+    told = [pk for pk in acted() if pk in (first.pk, second.pk)]
+    assert told == [first.pk] * 2
     assert held_after(second) == f"In order: after run {first.pk}"
 
 

@@ -8,7 +8,7 @@ from django.db import connection
 from django.test.utils import CaptureQueriesContext
 
 from apps.engine import claims, delays
-from apps.engine.broker import earliest_due
+from apps.engine.agenda import look
 from apps.engine.models import Delay, Run
 from apps.messaging import delivery
 from tests.factories import ChannelFactory, ConnectorFactory
@@ -132,7 +132,7 @@ def test_cancelling(full_tables):
 
 
 def test_looking_for_the_earliest(full_tables):
-    plan = plans_of(earliest_due)
+    plan = plans_of(look)
     for table in ("engine_run", "engine_delay", "messaging_message"):
         assert_only_by_index(plan, table)
 

@@ -77,14 +77,6 @@ def test_strangers_do_not_use_up_the_limit(post, clock):
     assert statuses(post, made, 2, HTTP_X_API_KEY="k-1") == [202, 429]
 
 
-def test_a_clock_that_is_set_back_stops_nobody_for_long(clock):
-    assert rate.take(1, 1) == 0
-    clock.tick(hours=-1)
-    assert rate.take(1, 1) == 60
-    clock.tick(seconds=60)
-    assert rate.take(1, 1) == 0
-
-
 def test_the_memory_of_the_limit_stays_small(monkeypatch):
     monkeypatch.setattr(rate, "_MOST", 3)
     for connector_id in range(10):

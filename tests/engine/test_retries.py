@@ -12,7 +12,7 @@ from apps.actions.kinds.route_to_connector import RouteToConnector
 from apps.actions.kinds.send_message import SendMessage
 from apps.connectors.outcomes import Done, Failed, Wait
 from apps.crm.models import Contact, Tag
-from apps.engine import delays, turn
+from apps.engine import delays, group
 from apps.engine.cancel import cancel_runs
 from apps.engine.models import Attempt, Delay, Run
 from apps.engine.retries import wait_before
@@ -227,14 +227,14 @@ def test_a_retry_is_cancelled_with_its_run_or_by_its_delay(post, drain, clock, t
 
 def test_a_lost_turn_counts_no_try(post, drain, clock, tries, monkeypatch):
     tries(*[Failed("Closed")] * 2)
-    write, lost = turn._write, iter([True])
+    write, lost = group._write, iter([True])
 
     def lose_once(*arguments):
         write(*arguments)
         if next(lost, False):
             raise OperationalError("database is locked")
 
-    monkeypatch.setattr(turn, "_write", lose_once)
+    monkeypatch.setattr(group, "_write", lose_once)
     run = start(post, drain, [(AddTag, {"new_tags": "x", **RETRY})])
     assert run.tries == 1
     assert (Delay.objects.count(), Attempt.objects.count()) == (1, 1)

@@ -13,11 +13,9 @@ from apps.actions.kinds.stop import StopRun
 from apps.connectors.models import Connector
 from apps.core.models import Installation
 from apps.crm.models import ContactTag
-from apps.engine import broker as broker_module
 from apps.engine import schedules, sources
-from apps.engine.agenda import earliest_due
-from apps.engine.broker import DueBroker
-from apps.engine.drain import floor
+from apps.engine.agenda import look
+from apps.engine.drain import until_due
 from apps.engine.models import Delay as DelayRow
 from apps.engine.models import Event, Run, Schedule
 from tests.engine.test_plans import assert_only_by_index, plans_of, series
@@ -82,18 +80,12 @@ def test_its_timezone_counts(connector, drain, clock):
     assert Event.objects.get().payload["scheduled_at"] == "2026-03-02T09:00:00-05:00"
 
 
-def test_the_clock_waits_for_it_to_the_moment(connector, clock, monkeypatch):
+def test_it_is_waited_for_to_the_moment(connector, clock):
     schedule(connector, "1 12 * * *")
-    floor.reset()
-    broker, waits = DueBroker("switchboard"), []
-    monkeypatch.setattr(broker_module, "listen", lambda: None)
-    monkeypatch.setattr(broker, "_wait", waits.append)
     clock.tick(seconds=59.75)
-    assert broker.dequeue() is None
-    assert waits[-1] == pytest.approx(0.25)
+    assert until_due(look()) == pytest.approx(0.25)
     clock.tick(seconds=0.25)
-    assert broker.dequeue()
-    floor.reset()
+    assert "schedules" in look().due()
 
 
 def test_missed_times_are_made_up_for_by_one_run(connector, drain, clock, admin_client):
@@ -135,9 +127,22 @@ def test_a_connector_that_takes_no_events_gets_none(connector, drain, clock, col
     assert Event.objects.get().payload["missed"] == 0
 
 
+@pytest.mark.parametrize("columns", [{"enabled": False}, {"published": None}])
+def test_times_that_passed_while_nothing_would_have_run_were_not_missed(
+    connector, drain, clock, columns
+):
+    made = schedule(connector)
+    Connector.objects.filter(pk=connector.pk).update(**columns)
+    until(clock, "2026-03-06 17:30")
+    drain()
+    made.refresh_from_db()
+    assert (made.last_at, made.last_run) == (datetime(2026, 3, 6, 9, tzinfo=UTC), None)
+    assert made.missed == 0
+
+
 def test_a_switched_off_schedule_never_comes(connector, drain, clock):
     made = schedule(connector, enabled=False)
-    assert made.next_at is None and earliest_due() is None
+    assert made.next_at is None and look().earliest is None
     until(clock, "2026-04-01 09:00")
     drain()
     assert not Event.objects.exists()
@@ -265,6 +270,6 @@ def test_looking_for_what_is_due_reads_an_index(clock, is_postgresql):
             )
         cursor.execute("ANALYZE engine_schedule")
     clock.tick(days=-3650)
-    plan = plans_of(lambda: (schedules.fire(), earliest_due()))
+    plan = plans_of(lambda: (schedules.fire(), look().earliest))
     assert_only_by_index(plan, "engine_schedule")
-    assert timedelta(0) < earliest_due() - clock.now
+    assert timedelta(0) < look().earliest - clock.now

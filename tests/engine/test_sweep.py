@@ -1,18 +1,23 @@
 """The sweep puts right what dead workers left behind, and only that."""
 
+import multiprocessing
+import warnings
 from datetime import timedelta
 
 import pytest
 
 from apps.actions.kinds.stop import StopRun
 from apps.core import due
+from apps.engine import leases
 from apps.engine.claims import claim_batch
 from apps.engine.models import DedupeKey, Run
 from apps.engine.sweep import ensure_schedule, release_leases_of_the_dead, sweep
 from apps.messaging import delivery, outbox
+from apps.messaging.gateways.sandbox import arrive
 from apps.messaging.models import Message
 from apps.messaging.sandbox.models import PhoneMessage
 from tests.factories import ChannelFactory, published
+from tests.owners import of_a_dead_process
 
 pytestmark = pytest.mark.django_db
 
@@ -26,17 +31,19 @@ def queued(clock):
 def test_an_expired_lease_of_a_run_is_work_again(post, clock):
     post(published([(StopRun, {})]), {})
     (run,) = claim_batch()
-    assert sweep()["expired"] == 0
+    assert leases.expire() == 0
     clock.tick(seconds=61)
-    assert sweep()["expired"] == 1
+    assert leases.expire() == 1
     again = Run.objects.get()
     assert (again.state, again.lease_epoch) == ("due", run.lease_epoch + 1)
 
 
 def test_a_lost_send_is_unknown_and_never_sent_again(queued, clock, drain):
-    delivery.mark_sending(delivery.claim())
-    clock.tick(seconds=61)
-    sweep()
+    delivery.mark_sending(delivery.claim(), longest=5)
+    clock.tick(seconds=64)
+    assert leases.expire() == 0
+    clock.tick(seconds=2)
+    assert leases.expire() == 1
     drain()
     queued.refresh_from_db()
     assert queued.state == Message.State.UNKNOWN
@@ -46,7 +53,7 @@ def test_a_lost_send_is_unknown_and_never_sent_again(queued, clock, drain):
 def test_a_leased_message_was_never_handed_over_and_is_sent(queued, clock, drain):
     delivery.claim()
     clock.tick(seconds=61)
-    sweep()
+    leases.expire()
     drain()
     queued.refresh_from_db()
     assert queued.state == Message.State.SENT
@@ -54,8 +61,9 @@ def test_a_leased_message_was_never_handed_over_and_is_sent(queued, clock, drain
 
 def test_a_lost_answer_is_settled_by_what_the_gateway_has(queued, clock):
     (message,) = delivery.mark_sending(delivery.claim())
-    delivery.gateway("sandbox").send(message)
+    arrive([delivery.gateway("sandbox").request(message)])
     clock.tick(seconds=61)
+    leases.expire()
     counts = sweep()
     queued.refresh_from_db()
     assert (counts["settled"], queued.state) == (1, Message.State.SENT)
@@ -63,10 +71,10 @@ def test_a_lost_answer_is_settled_by_what_the_gateway_has(queued, clock):
 
 
 def test_a_late_answer_wins_over_unknown(queued, clock):
-    (message,) = delivery.mark_sending(delivery.claim())
-    clock.tick(seconds=61)
-    Message.expire()
-    delivery.hand_over(message, "sandbox")
+    delivery.send(delivery.claim())
+    clock.tick(seconds=121)
+    assert Message.expire() == 1
+    delivery.settle_answered()
     queued.refresh_from_db()
     assert queued.state == Message.State.SENT
 
@@ -75,24 +83,47 @@ def test_leases_of_dead_processes_need_not_run_out(post, clock, monkeypatch):
     post(published([(StopRun, {})]), {})
     claim_batch()
     assert release_leases_of_the_dead() == 0  # this process lives
-    host, boot, pid, start = due.owner().rsplit("/", 3)
-    Run.objects.update(lease_owner=f"{host}/{boot}/{pid}/{int(start) - 1}")  # a reused pid
+    Run.objects.update(lease_owner=of_a_dead_process())
     assert release_leases_of_the_dead() == 1
     assert Run.objects.get().state == "due"
 
 
-def test_other_hosts_are_left_to_their_leases(post, clock):
+@pytest.mark.parametrize(
+    "changed",
+    [
+        {"boot": "00000000"},  # of another host, or before a reboot
+        {"namespace": "1"},  # another container, whose ids mean other processes
+    ],
+)
+def test_those_of_whom_nothing_can_be_known_are_left_to_their_leases(post, clock, changed):
     post(published([(StopRun, {})]), {})
     claim_batch()
-    Run.objects.update(lease_owner="elsewhere/12345678/1/1")
+    names = ("host", "boot", "namespace", "pid", "start", "random")
+    parts = dict(zip(names, of_a_dead_process().split("/"), strict=True))
+    Run.objects.update(lease_owner="/".join((parts | changed).values()))
     assert release_leases_of_the_dead() == 0
+    Run.objects.update(lease_owner="/".join((parts | {"host": "renamed"}).values()))
+    assert release_leases_of_the_dead() == 1  # the name of a host proves nothing
 
 
-def test_a_reboot_ends_all_leases_of_the_host():
-    host, _, pid, start = due.owner().rsplit("/", 3)
-    assert due.dead_owners([f"{host}/00000000/{pid}/{start}", due.owner()]) == [
-        f"{host}/00000000/{pid}/{start}"
-    ]
+def test_an_owner_of_an_older_version_is_left_to_its_lease():
+    assert due.dead_owners(["host/00000000/1/1", ""]) == []
+
+
+def test_a_fork_is_another_owner_that_is_dead_when_it_has_ended():
+    receives, sends = multiprocessing.Pipe(duplex=False)
+    with warnings.catch_warnings(action="ignore"):  # of threads that other tests have left
+        child = multiprocessing.get_context("fork").Process(
+            target=lambda: sends.send((due.owner(), due.dead_owners([parent])))
+        )
+    parent = due.owner()
+    with warnings.catch_warnings(action="ignore"):
+        child.start()
+    name, dead = receives.recv()
+    child.join()
+    assert name.split("/")[-1] != parent.split("/")[-1]
+    assert dead == []
+    assert due.dead_owners([name, parent]) == [name]
 
 
 def test_dedupe_keys_are_forgotten_after_their_time(clock):

@@ -4,13 +4,15 @@ import pytest
 from django.db import DataError, OperationalError, connection, transaction
 from django.db.models import F
 from django.test.utils import CaptureQueriesContext
+from psycopg.errors import DeadlockDetected
 
 from apps.actions.kinds.add_tag import AddTag
 from apps.actions.kinds.map_contact import MapContact
 from apps.actions.kinds.stop import StopRun
 from apps.connectors.outcomes import Done
 from apps.crm.models import Contact, ContactTag
-from apps.engine import claims, turn
+from apps.engine import claims, group, mending, turn
+from apps.engine.advance import Story
 from apps.engine.models import Attempt, Run
 from tests.factories import published
 
@@ -26,13 +28,18 @@ def tagger():
     )
 
 
+def advance(*runs):
+    """One turn of these runs; returns those that it did not reach."""
+    return group.advance_group([group.Claim(run) for run in runs], Story())
+
+
 def post_people(post, connector, count, **event):
     for number in range(count):
         post(connector, {"phone": f"+49151{number:08d}", "tag": "x", **event})
 
 
 def test_a_turn_of_many_runs_writes_them_together(post, monkeypatch):
-    monkeypatch.setattr(turn, "SECONDS", 60)
+    monkeypatch.setattr(group, "SECONDS", 60)
     post(connector := published([(StopRun, {})]), {})
 
     def queries(count):
@@ -75,32 +82,32 @@ def test_claims_alone_do_not_wait_for_the_disk(post, is_postgresql):
         assert not waits()
     assert waits()
     with transaction.atomic():
-        turn.turn([run])
+        advance(run)
         assert waits()
     run.refresh_from_db()
     assert run.state == "stopped"
 
 
 def test_a_turn_that_runs_out_of_time_goes_on_with_the_rest(post, monkeypatch):
-    monkeypatch.setattr(turn, "SECONDS", 0.0)
+    monkeypatch.setattr(group, "SECONDS", 0.0)
     post_people(post, tagger(), 3)
     batch = claims.claim_batch()
-    assert len(turn.turn(batch)) == 2
-    turn.work_off(turn._reload(batch))
+    assert len(advance(*batch)) == 2
+    turn.work_off(Run.objects.filter(state="leased"))
     assert Run.objects.filter(state="done").count() == 3
 
 
 def test_a_deadlock_is_nobodys_guilt(post, drain, monkeypatch):
     post_people(post, tagger(), 5)
-    real, broken = turn._write, iter([True, True])
+    real, broken = group._write, iter([True, True])
 
     def deadlocked(*arguments):
         real(*arguments)
         if next(broken, False):
-            raise OperationalError("database is locked")
+            raise OperationalError("deadlock detected") from DeadlockDetected()
 
-    monkeypatch.setattr(turn, "_write", deadlocked)
-    monkeypatch.setattr(turn, "sleep", lambda seconds: None)
+    monkeypatch.setattr(group, "_write", deadlocked)
+    monkeypatch.setattr(mending, "sleep", lambda seconds: None)
     drain()
     assert Run.objects.filter(state="done").count() == 5
     assert ContactTag.objects.count() == Contact.objects.count() == 5
@@ -111,14 +118,14 @@ def test_of_a_broken_turn_only_the_guilty_run_fails(post, drain, monkeypatch):
     connector = tagger()
     post_people(post, connector, 3)
     post(connector, {"phone": "+4915199999999", "tag": "guilty"})
-    real = turn._write
+    real = group._write
 
-    def refused(runs, story):
-        real(runs, story)
+    def refused(mine, story):
+        real(mine, story)
         if any("guilty" in str(entry.went_in) for entry in story.attempts):
             raise DataError("value too long\nmore")
 
-    monkeypatch.setattr(turn, "_write", refused)
+    monkeypatch.setattr(group, "_write", refused)
     drain()
     assert Run.objects.filter(state="done").count() == 3
     failed = Run.objects.get(state="failed")
@@ -282,17 +289,17 @@ def test_an_action_that_breaks_before_writing_costs_the_turn_nothing(post, monke
     connector = tagger()
     post_people(post, connector, 3)
     monkeypatch.setattr(AddTag, "perform", lambda self, run: 1 / 0)
-    monkeypatch.setattr(turn, "_alone", None)
-    monkeypatch.setattr(turn, "SECONDS", 60)
-    assert turn.turn(claims.claim_batch()) == []
+    monkeypatch.setattr(mending, "_alone", None)
+    monkeypatch.setattr(group, "SECONDS", 60)
+    assert advance(*claims.claim_batch()) == []
     assert Attempt.objects.filter(kind="add_tag", result="failed").count() == 3
 
 
 def test_a_turn_of_many_has_no_savepoints(post, monkeypatch):
-    monkeypatch.setattr(turn, "SECONDS", 60)
+    monkeypatch.setattr(group, "SECONDS", 60)
     post_people(post, tagger(), 3)
     batch = claims.claim_batch()
     with CaptureQueriesContext(connection) as captured:
-        turn.turn(batch)
+        advance(*batch)
     savepoints = [q["sql"] for q in captured if q["sql"].startswith("SAVEPOINT")]
     assert len(savepoints) <= 1  # the turn itself, inside the transaction of this test

@@ -1,5 +1,7 @@
 """The delivery lane: order, the second look of the gate, what a gateway can answer."""
 
+from datetime import timedelta
+
 import pytest
 
 from apps.messaging import delivery, outbox
@@ -29,18 +31,19 @@ def test_one_address_gets_its_messages_one_by_one_in_order(channel, clock):
     first = delivery.claim()
     assert [(m.address, m.text) for m in first] == [(ANA, "Hi 0"), (BEN, "Hi 2")]
     assert delivery.claim() == []
-    for message in delivery.mark_sending(first):
-        delivery.hand_over(message, "sandbox")
+    delivery.send(first)
+    assert delivery.claim() == []
+    delivery.settle_answered()
     assert [m.text for m in delivery.claim()] == ["Hi 1"]
 
 
 def test_an_unknown_outcome_does_not_hold_the_next(channel, clock, drain, monkeypatch):
-    def lost(self, message):
+    def lost(self, answer):
         raise TimeoutError
 
     queue(channel, ANA)
     with monkeypatch.context() as patch:
-        patch.setattr(SandboxGateway, "send", lost)
+        patch.setattr(SandboxGateway, "read", lost)
         drain()
     queue(channel, ANA, text="Next")
     drain()
@@ -49,10 +52,8 @@ def test_an_unknown_outcome_does_not_hold_the_next(channel, clock, drain, monkey
 
 
 def test_a_gateway_that_says_no_fails_the_message_with_its_reason(channel, drain, monkeypatch):
-    def no(self, message):
-        raise Rejected("The number is not on WhatsApp.")
-
-    monkeypatch.setattr(SandboxGateway, "send", no)
+    no = Rejected("The number is not on WhatsApp.")
+    monkeypatch.setattr(SandboxGateway, "read", lambda self, answer: no)
     queue(channel, ANA)
     drain()
     message = Message.objects.get()
@@ -85,3 +86,46 @@ def test_a_lost_lease_is_not_sent(channel, clock):
     taken = delivery.claim()
     Message.objects.update(lease_owner="another/worker/1/1")
     assert delivery.mark_sending(taken) == []
+
+
+@pytest.mark.parametrize("state", ["leased", "sending"])
+def test_the_next_message_waits_while_the_one_before_is_in_somebodys_hands(
+    channel, clock, drain, state
+):
+    queue(channel, ANA, ANA)
+    first, second = Message.objects.order_by("pk")
+    held = Message.objects.filter(pk=first.pk)
+    held.update(
+        state=state, lease_owner="another/worker/1/1", lease_until=clock.now + timedelta(minutes=1)
+    )
+    drain()
+    second.refresh_from_db()
+    assert second.state == "queued" and not PhoneMessage.objects.exists()
+    held.update(state="sent", lease_until=None, settled_at=clock.now)
+    drain()
+    second.refresh_from_db()
+    assert second.state == "sent"
+
+
+@pytest.mark.parametrize("ended", ["sent", "failed", "refused", "cancelled"])
+def test_what_has_ended_is_not_settled_again(channel, clock, ended):
+    queue(channel, ANA)
+    message = Message.objects.get()
+    earlier = clock.now
+    settled = {"state": ended, "reason": "As it was.", "settled_at": earlier}
+    Message.objects.update(**settled)
+    clock.tick(minutes=1)
+    for late in {"sent", "failed", "unknown"} - {ended}:
+        delivery.settle(message, late, reason="Too late.")
+    assert Message.objects.values(*settled).get() == settled
+
+
+@pytest.mark.parametrize("state", ["leased", "sending", "unknown"])
+def test_settling_ends_the_lease_and_whoever_held_it_has_lost_the_message(channel, clock, state):
+    queue(channel, ANA)
+    (message,) = delivery.claim()
+    Message.objects.update(state=state)
+    delivery.settle(message, "sent", reason="Found.")
+    row = Message.objects.get()
+    assert (row.state, row.reason, row.settled_at) == ("sent", "Found.", clock.now)
+    assert (row.lease_until, row.lease_epoch) == (None, message.lease_epoch + 1)

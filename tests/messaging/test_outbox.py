@@ -2,11 +2,12 @@ import pytest
 
 from apps.messaging import outbox
 from apps.messaging.models import BlacklistEntry, Message
+from apps.messaging.sandbox.models import PhoneMessage
 from tests.factories import ChannelFactory, ContactFactory
 
 pytestmark = pytest.mark.django_db
 
-ANA, BEN = "+4915112345678", "+4915112345679"
+ANA, BEN, CLARA = "+4915112345678", "+4915112345679", "+4915112345680"
 
 
 @pytest.fixture
@@ -67,3 +68,24 @@ def test_the_row_knows_its_contact_and_its_cause(channel):
 def test_nobody_to_write_to_is_no_query(channel, django_assert_num_queries):
     with django_assert_num_queries(0):
         assert queue(channel) == []
+
+
+def test_a_further_try_judges_anew_what_was_refused_and_leaves_the_rest(channel, drain):
+    """What an earlier try queued or sent is not written, and so not sent, a second time."""
+    BlacklistEntry.objects.create(channel=channel, address=ANA)
+    queue(channel, BEN)
+    drain()
+    queue(channel, ANA, BEN, CLARA)
+    before = {row.address: row.pk for row in Message.objects.all()}
+    BlacklistEntry.objects.all().delete()
+    queue(channel, ANA, BEN, CLARA, again=True)
+    after = {row.address: row for row in Message.objects.all()}
+    assert {address: row.state for address, row in after.items()} == {
+        ANA: "queued",
+        BEN: "sent",
+        CLARA: "queued",
+    }
+    assert after[ANA].pk != before[ANA]
+    assert [after[address].pk for address in (BEN, CLARA)] == [before[BEN], before[CLARA]]
+    drain()
+    assert sorted(PhoneMessage.objects.values_list("address", flat=True)) == [ANA, BEN, CLARA]

@@ -19,11 +19,11 @@ from apps.crm.services import living
 from apps.engine import calls
 from apps.engine.context import RunContext, Vanished
 from apps.engine.dialling import OVER_LIMIT
+from apps.engine.group import SHARED_LOCK
 from apps.engine.limits import Slots
 from apps.engine.models import Call as Row
 from apps.engine.models import Event, Run
 from apps.engine.plan import Plan
-from apps.engine.turn import SHARED_LOCK
 
 
 @dataclass(frozen=True)
@@ -83,7 +83,7 @@ def _take_slot(action_uid: UUID, outcome: Call) -> Row | None:
         if is_postgresql():
             with connection.cursor() as cursor:
                 cursor.execute("SELECT pg_advisory_xact_lock(%s)", [SHARED_LOCK])
-        if Slots().take() is not None:
+        if not Slots().take():
             return None
         return Row.objects.create(
             action_uid=action_uid,

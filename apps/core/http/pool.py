@@ -58,15 +58,16 @@ class Pool:
         """How many more may be started now."""
         return max(0, self.capacity - self.in_flight)
 
-    def start(self, token: Hashable, request: Request) -> None:
+    def start(self, token: Hashable, request: Request, leave_by: float | None = None) -> None:
         """Begin a call; `poll` hands out its result under `token`. A request that is refused has
-        a result too. Raises RuntimeError when there is no room."""
+        a result too, and so has one that could not leave before `leave_by` (uptime). Raises
+        RuntimeError when there is no room."""
         self._check_process()
         if not self.room:
             raise RuntimeError("The pool is full.")
         transfer = self._idle.pop() if self._idle else Transfer(self._guard, self._resting)
         try:
-            transfer.begin(token, request)
+            transfer.begin(token, request, leave_by)
         except Refused as refused:
             self._finish(transfer, transfer.refused(str(refused)))
             return

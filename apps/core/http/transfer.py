@@ -9,6 +9,7 @@ from typing import Any
 import certifi
 import pycurl
 
+from apps.core.clock import uptime
 from apps.core.http import failures, headers, redirects, urls
 from apps.core.http.guard import Guard
 from apps.core.http.messages import Failure, Kind, Request, Response, first
@@ -16,6 +17,7 @@ from apps.core.http.resting import Resting
 from apps.core.http.urls import Refused, Target
 
 CONNECT_SECONDS = 15
+LATE = "It did not leave: the worker had been stopped for a while."
 # Methods that may arrive twice without harm (RFC 9110, 9.2.2).
 _IDEMPOTENT = frozenset(("GET", "HEAD", "OPTIONS", "PUT", "DELETE"))
 _WITH_LENGTH = frozenset(("POST", "PUT", "PATCH"))
@@ -66,9 +68,10 @@ class Transfer:
         ):
             easy.setopt(option, value)
 
-    def begin(self, token: Hashable, request: Request) -> None:
+    def begin(self, token: Hashable, request: Request, leave_by: float | None = None) -> None:
         """Make ready for a new request; raises Refused."""
         self.token = token
+        self._leave_by = leave_by
         self._started = time.monotonic()
         self._hops = 0
         self._sent = False
@@ -120,6 +123,8 @@ class Transfer:
     def _before_sending(self, *ends: Any) -> int:
         """There is a connection, and the request goes out now. Called a second time when a kept
         connection died before the first byte of the answer, and libcurl sends again on another."""
+        if self._is_late():
+            return int(pycurl.PREREQFUNC_ABORT)
         if not self._may_repeat:
             if self._sendings:
                 return int(pycurl.PREREQFUNC_ABORT)
@@ -130,6 +135,10 @@ class Transfer:
         self._sendings += 1
         self._sent = True
         return int(pycurl.PREREQFUNC_OK)
+
+    def _is_late(self) -> bool:
+        """Its time to leave is over: whoever asked may have been taken for dead meanwhile."""
+        return not self._sent and self._leave_by is not None and uptime() > self._leave_by
 
     def _take_header(self, line: bytes) -> None:
         if line.startswith(b"HTTP/"):
@@ -182,6 +191,8 @@ class Transfer:
             self.easy.setopt(pycurl.FRESH_CONNECT, 1)
             self.easy.setopt(pycurl.TIMEOUT_MS, self._left_ms())
             return None
+        if self._is_late():
+            return Failure(LATE, Kind.LATE, sent=False, took_us=self._took_us())
         if self._refusal and errno != pycurl.E_OPERATION_TIMEDOUT and not self._sendings:
             return self.refused(self._refusal)
         if self._too_large:

@@ -13,6 +13,7 @@ from openpyxl.reader.excel import ExcelReader
 from openpyxl.xml.constants import SHARED_STRINGS, SHEET_MAIN_NS
 from openpyxl.xml.functions import iterparse
 
+from apps.core import heart
 from apps.core.transfer.text import Unreadable
 
 # How much larger than the largest upload a workbook may be when it is unpacked.
@@ -119,6 +120,7 @@ def _texts_of(source: IO[bytes]) -> Iterator[str]:
     _, root = next(events)
     for event, node in events:
         if event == "end" and node.tag == f"{{{SHEET_MAIN_NS}}}si":
+            heart.beat()
             yield str(Text.from_tree(node).content).replace("x005F_", "")
             root.clear()
 
@@ -140,6 +142,7 @@ class OpenWorkbook:
     def __next__(self) -> list[str]:
         cells = next(self._rows)
         self.position += 1
+        heart.beat()
         return cells
 
     def skip_to(self, position: int) -> None:

@@ -90,6 +90,8 @@ class DelayAdmin(LargeTableAdmin):
     def due_at(self, delay: Delay) -> Any:
         if delay.holds and delay.state == Delay.State.WAITING:
             return "When that run has ended"
+        if delay.queue and delay.state == Delay.State.WAITING:
+            return f"Waits {delay.waits_for}"
         return delay.wake_at
 
     @display(description="State", label=STATE_COLOURS)

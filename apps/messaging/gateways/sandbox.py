@@ -1,11 +1,17 @@
 """The built-in phone: messages go to a page of this installation instead of to WhatsApp."""
 
+import json
 from collections.abc import Iterable
 from typing import ClassVar
 
 from apps.core import clock
+from apps.core.http.messages import Request, Response
+from apps.core.http.outgoing import LOCAL, answers_locally
+from apps.messaging.gateways.base import Sent, Verdict
 from apps.messaging.models import Message
 from apps.messaging.sandbox.models import PhoneMessage
+
+NAME = "sandbox-phone"
 
 
 class SandboxGateway:
@@ -13,17 +19,46 @@ class SandboxGateway:
     transaction, and shows a message twice when it is sent twice."""
 
     driver: ClassVar[str] = "sandbox"
+    repeatable: ClassVar[bool] = False
 
-    def send(self, message: Message) -> str:
-        arrived = PhoneMessage.objects.create(
-            channel_id=message.channel_id,
-            address=message.address,
-            text=message.text,
-            key=message.key or "",
-            arrived_at=clock.now(),
-        )
-        return f"sandbox-{arrived.pk}"
+    def request(self, message: Message) -> Request:
+        told = {
+            "channel": message.channel_id,
+            "address": message.address,
+            "text": message.text,
+            "key": message.key or "",
+        }
+        body = json.dumps(told).encode()
+        return Request("POST", f"{LOCAL}://{NAME}/messages", body=body, deadline=5)
+
+    def read(self, answer: Response) -> Verdict:
+        return Sent(json.loads(answer.body)["id"])
 
     def accepted(self, keys: Iterable[str]) -> dict[str, str]:
         arrived = PhoneMessage.objects.filter(key__in=list(keys)).values_list("key", "pk")
-        return {key: f"sandbox-{pk}" for key, pk in arrived}
+        return {key: _name(pk) for key, pk in arrived}
+
+
+@answers_locally(NAME)
+def arrive(requests: list[Request]) -> list[Response]:
+    """The phone's side: all of them stand on it, or none."""
+    now = clock.now()
+    told = [json.loads(request.body or b"{}") for request in requests]
+    arrived = PhoneMessage.objects.bulk_create(
+        PhoneMessage(
+            channel_id=each["channel"],
+            address=each["address"],
+            text=each["text"],
+            key=each["key"],
+            arrived_at=now,
+        )
+        for each in told
+    )
+    return [
+        Response(201, "Created", (), json.dumps({"id": _name(m.pk)}).encode(), request.url, 0)
+        for request, m in zip(requests, arrived, strict=True)
+    ]
+
+
+def _name(pk: int) -> str:
+    return f"sandbox-{pk}"

@@ -40,7 +40,7 @@ class Command(BaseCommand):
         address = urlsplit(settings.PUBLIC_URL)
         deadline = time.monotonic() + READY_SECONDS
         while time.monotonic() < deadline and children.alive():
-            client = HTTPConnection("127.0.0.1", address.port or 80, timeout=5)
+            client = HTTPConnection("127.0.0.1", address.port or 80, timeout=1)
             try:
                 client.request("GET", "/admin/login/", headers={"Host": address.netloc})
                 if client.getresponse().status == 200:

@@ -6,7 +6,7 @@ from django.db import migrations, models
 class Migration(migrations.Migration):
     dependencies = [
         ("connectors", "0008_revision_summaries"),
-        ("engine", "0008_crm_changes"),
+        ("engine", "0010_queues"),
     ]
 
     operations = [

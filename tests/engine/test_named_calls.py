@@ -1,0 +1,344 @@
+"""A run waits for one named call: an answer counts only for the run, epoch and call that it was
+asked for, however runs are taken away, lost and claimed anew meanwhile."""
+
+import time
+from datetime import timedelta
+
+import pytest
+from django.db import OperationalError, connection, connections
+
+from apps.actions.kinds.add_note import AddNote
+from apps.actions.kinds.http_api import HttpApi
+from apps.core import clock as core_clock
+from apps.core.http.guard import AllowList
+from apps.core.http.outgoing import outgoing
+from apps.crm.models import Note
+from apps.engine import again, calls, cancel, dialling, group, mending, rounds, turn
+from apps.engine.models import Attempt, Call, Run
+from tests.factories import published
+from tests.servers import serving
+
+pytestmark = pytest.mark.django_db
+ANA = "+4915112345678"
+
+
+@pytest.fixture(autouse=True)
+def outside(settings):
+    settings.HTTP_ALLOW = AllowList.read(["127.0.0.1"])
+    settings.HTTP_PER_MINUTE = 0
+
+
+@pytest.fixture
+def server():
+    with serving() as made:
+        made.answer = lambda asked: (200, {}, b'{"path": "%s"}' % asked.path.encode())
+        yield made
+
+
+def ask(server, label, method="POST", **columns):
+    url = f"{server.url}/{label.lower()}"
+    return (HttpApi, {"label": label, "method": method, "url": url, **columns})
+
+
+def flow(server):
+    """Quote, note, pay: what a run does that must not be doubled."""
+    return published(
+        [
+            ask(server, "Quote", "GET"),
+            (AddNote, {"text": "note {{ event.n }}"}),
+            ask(server, "Pay"),
+        ],
+        mapping={"phone": "{{ event.phone }}"},
+    )
+
+
+def wait_for_an_answer():
+    for _ in range(3):
+        outgoing().wait(5)
+
+
+def paths(server):
+    return [asked.path for asked in server.asked]
+
+
+def told(label):
+    return list(Attempt.objects.filter(label=label).values_list("passage", "result"))
+
+
+def run_out_its_lease(run):
+    Run.objects.filter(pk=run.pk).update(lease_until=core_clock.now() - timedelta(seconds=1))
+    assert Run.expire() == 1
+
+
+def test_an_answer_and_a_new_claim_of_its_run_meet_in_one_turn(server, post, drain):
+    post(flow(server), {"n": 1, "phone": ANA})
+    turn.take_turn()
+    run = Run.objects.get()
+    cancel.cancel_runs([run.pk], "Cancelled by ana")
+    run.refresh_from_db()
+    assert again.start(run, again.places(run.revision_id)[1], "ana")
+    wait_for_an_answer()
+    drain()
+    run.refresh_from_db()
+    assert (run.state, run.passage, run.call) == ("done", 2, None)
+    assert Note.objects.count() == 1
+    assert paths(server) == ["/quote", "/quote", "/pay"]
+    assert told("Quote") == [(2, "done")]
+    assert told("Pay") == [(2, "done")]
+
+
+def test_the_answer_of_a_lease_that_ran_out_is_not_taken_twice(server, post, drain):
+    """Whoever takes the run on finds the answer written down, and does not ask again."""
+    post(flow(server), {"n": 1, "phone": ANA})
+    turn.take_turn()
+    run_out_its_lease(Run.objects.get())
+    wait_for_an_answer()
+    drain()
+    assert Run.objects.get().state == "done"
+    assert Note.objects.count() == 1
+    assert paths(server).count("/pay") == 1
+    assert told("Pay") == [(1, "done")]
+
+
+def test_a_stale_and_a_fresh_claim_of_one_run_never_pass_together(server, post):
+    post(flow(server), {"n": 1, "phone": ANA})
+    (stale,) = turn.claim_batch(1)
+    run_out_its_lease(stale)
+    Run.objects.update(attempts=0)
+    (fresh,) = turn.claim_batch(1)
+    mine, _ = group.fence([group.Claim(stale), group.Claim(fresh), group.Claim(fresh)])
+    assert [claim.run for claim in mine] == [fresh]
+    assert mine[0].run is fresh
+
+
+def test_run_again_after_a_cancel_in_mid_call_makes_the_request(server, post, drain):
+    post(published([ask(server, "Pay")]), {"n": 1})
+    turn.take_turn()
+    run = Run.objects.get()
+    cancel.cancel_runs([run.pk], "Cancelled by ana")
+    drain()
+    for passage in (2, 3):
+        run.refresh_from_db()
+        assert (run.call, len(server.asked)) == (None, passage - 1)
+        again.start(run, again.places(run.revision_id)[0], "ana")
+        drain()
+    assert told("Pay") == [(2, "done"), (3, "done")]
+
+
+@pytest.mark.parametrize("ends", ["fail", "give up"])
+def test_a_run_that_is_ended_waits_for_no_call(server, post, ends):
+    post(published([ask(server, "Pay")]), {"n": 1})
+    turn.take_turn()
+    calls.forget()
+    run = Run.objects.get()
+    assert run.call == Call.objects.get().pk
+    if ends == "fail":
+        mending.fail(group.Claim(run), "No")
+    else:
+        mending.give_up(run)
+    run.refresh_from_db()
+    assert (run.state, run.call) == ("failed", None)
+    assert Call.objects.get().state == "unknown"
+
+
+# --- the word of a commit is lost
+
+
+@pytest.fixture
+def lost_word(monkeypatch):
+    """Commits are done, and the connection breaks before their word arrives: as often as told."""
+
+    class Loss:
+        times = 0
+
+    database = type(connections["default"])
+    real = database._commit
+
+    def commit(self):
+        real(self)
+        if Loss.times:
+            Loss.times -= 1
+            raise OperationalError("the connection is lost")
+
+    monkeypatch.setattr(database, "_commit", commit)
+    monkeypatch.setattr(mending, "sleep", lambda seconds: None)
+    return Loss
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_turn_whose_commit_lost_its_word_is_not_done_again(server, post, lost_word):
+    """The turn takes Quote's answer and commits to asking for Pay."""
+    post(published([ask(server, "Quote", "GET"), ask(server, "Pay")]), {"n": 1})
+    turn.take_turn()
+    wait_for_an_answer()
+    lost_word.times = 1
+    turn.take_turn()
+    assert lost_word.times == 0
+    for _ in range(20):
+        outgoing().wait(0.1)
+        turn.take_turn()
+    run = Run.objects.get()
+    assert run.state == "done"
+    assert paths(server) == ["/quote", "/pay"]
+    assert {key: got["path"] for key, got in run.values["http"].items()} == {
+        "quote": "/quote",
+        "pay": "/pay",
+    }
+    assert list(Attempt.objects.values_list("label", "result")) == [
+        ("Quote", "done"),
+        ("Pay", "done"),
+    ]
+
+
+@pytest.mark.django_db(transaction=True)
+def test_effects_of_a_commit_whose_word_was_lost_happen_once(post, lost_word):
+    connector = published([(AddNote, {"text": "x"})], mapping={"phone": "{{ event.phone }}"})
+    for n in range(3):
+        post(connector, {"n": n, "phone": f"+49151{n:08d}"})
+    lost_word.times = 2
+    rounds.round_of_lanes({"runs"})
+    for _ in range(3):
+        rounds.lanes.resting.clear()
+        rounds.round_of_lanes({"runs", "suspects"})
+    assert lost_word.times == 0
+    assert set(Run.objects.values_list("state", "attempts")) == {("done", 0)}
+    assert Note.objects.count() == 3
+
+
+@pytest.mark.django_db(transaction=True)
+def test_claims_whose_word_was_lost_are_put_back_at_once(post, monkeypatch):
+    post(published([(AddNote, {"text": "x"})]), {"n": 1})
+    real = turn.claim_batch
+
+    def claim(*args):
+        real(*args)
+        raise OperationalError("the connection is lost")
+
+    monkeypatch.setattr(turn, "claim_batch", claim)
+    assert rounds.round_of_lanes({"runs"}) == 0
+    run = Run.objects.get()
+    assert (run.state, run.attempts, run.lease_until) == ("due", 0, None)
+
+
+def test_an_intent_that_nobody_flies_has_not_left_and_is_asked_for_anew(server, post, drain):
+    """The process lost its memory of the flight before the request was made."""
+    post(published([ask(server, "Pay")]), {"n": 1})
+    exchange = calls.exchange()
+    exchange.start = lambda flights, leave_by: None
+    turn.take_turn()
+    del exchange.start
+    assert rounds.recover() == 1
+    assert Call.objects.get().state == "failed"
+    drain()
+    assert (Run.objects.get().state, len(server.asked)) == ("done", 1)
+    assert told("Pay") == [(1, "done")]
+
+
+# --- late workers, and answers that wait
+
+
+def test_a_request_whose_worker_was_stopped_does_not_leave(server, post, drain, monkeypatch):
+    post(published([ask(server, "Pay")]), {"n": 1})
+    monkeypatch.setattr(group, "uptime", lambda: 0.0)  # began when the machine did
+    turn.take_turn()
+    monkeypatch.undo()
+    outgoing().wait(5)
+    assert server.asked == []
+    turn.take_turn(runs=False, suspects=False)
+    run = Run.objects.get()
+    assert (run.state, run.call, run.attempts) == ("due", None, 0)
+    assert Call.objects.get().state == "failed"
+
+
+def test_a_turn_that_was_stopped_in_the_middle_is_not_committed(post, monkeypatch):
+    post(published([(AddNote, {"text": "x"})], mapping={"phone": ANA}), {"n": 1})
+    monkeypatch.setattr(mending, "sleep", lambda seconds: None)
+    times = iter([0.0, 31.0])
+    monkeypatch.setattr(group, "uptime", lambda: next(times, 100.0))
+    turn.take_turn()
+    assert Run.objects.get().state == "done"
+    assert Note.objects.count() == 1
+    assert next(times, None) is None
+
+
+def test_an_answer_waits_until_it_is_written_down(server, post, drain, monkeypatch):
+    post(published([ask(server, "Pay")]), {"n": 1})
+    turn.take_turn()
+    wait_for_an_answer()
+
+    def broken(claims, story, alone=False):
+        raise OperationalError("server closed the connection unexpectedly")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(mending, "advance_group", broken)
+        patch.setattr(mending, "sleep", lambda seconds: None)
+        with pytest.raises(mending.InTrouble):
+            turn.take_turn()
+    assert calls.exchange().in_flight == 1
+    assert Run.objects.get().state == "leased"
+    (flight,) = calls.exchange()._flights.values()
+    flight.rests_until = 0
+    drain()
+    assert (Run.objects.get().state, len(server.asked)) == ("done", 1)
+    assert told("Pay") == [(1, "done")]
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_connection_that_was_ended_costs_no_answer(server, post, is_postgresql):
+    if not is_postgresql:
+        pytest.skip("SQLite has no connection that somebody could end")
+    post(published([ask(server, "Pay")]), {"n": 1})
+    turn.take_turn()
+    wait_for_an_answer()
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT pg_backend_pid()")
+        pid = cursor.fetchone()[0]
+    other = connection.copy()
+    with other.cursor() as cursor:
+        cursor.execute("SELECT pg_terminate_backend(%s)", [pid])
+    other.close()
+    time.sleep(0.05)
+    for _ in range(4):
+        rounds.lanes.resting.clear()
+        rounds.round_of_lanes({"runs"})
+    assert Run.objects.get().state == "done"
+    assert (told("Pay"), len(server.asked)) == ([(1, "done")], 1)
+
+
+# --- poison, and the erased
+
+
+def test_an_answer_that_kills_its_worker_is_asked_for_as_often_as_poison_allows(
+    server, post, drain
+):
+    post(published([ask(server, "Bad", "GET")]), {"n": 1})
+    for _ in range(12):
+        turn.take_turn()
+        calls.forget()  # dies on the answer
+        Run.expire(only_owners=list(Run.objects.values_list("lease_owner", flat=True)))
+    run = Run.objects.get()
+    assert run.state == "failed"
+    assert run.error == "Poison: the run interrupted its worker 6 times and was ended."
+    assert len(server.asked) <= 6
+
+
+def test_a_late_answer_keeps_nothing_of_somebody_who_was_erased(server, post, drain):
+    server.answer = lambda asked: (200, {}, b'{"iban": "DE02120300000000202051"}')
+    post(published([ask(server, "Who")]), {"n": 1})
+    turn.take_turn()
+    cancel.cancel_runs([Run.objects.get().pk], "The contact was erased.")
+    Call.objects.update(request={}, response={}, error="")
+    drain()
+    call = Call.objects.get()
+    assert (call.state, call.request, call.response, call.error) == ("answered", {}, {}, "")
+
+
+def test_a_late_answer_does_not_undo_what_is_known(server, post, drain):
+    post(published([ask(server, "Pay")]), {"n": 1})
+    turn.take_turn()
+    (flight,) = calls.exchange()._flights.values()
+    Call.objects.update(state="answered", response={"status": 200})
+    wait_for_an_answer()
+    calls.exchange().answers()
+    dialling.write_late_outcomes([flight])
+    assert Call.objects.get().response == {"status": 200}

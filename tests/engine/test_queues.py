@@ -1,0 +1,246 @@
+"""Runs that wait for what they share: cheap, in order, and no longer than they must."""
+
+import pytest
+
+from apps.actions.kinds.http_api import HttpApi
+from apps.core.http.guard import AllowList
+from apps.engine import calls, queues
+from apps.engine.models import Attempt, Call, Delay, Queue, Run
+from apps.engine.sweep import sweep
+from tests.factories import published
+from tests.servers import serving
+
+pytestmark = pytest.mark.django_db
+
+
+@pytest.fixture(autouse=True)
+def outside(settings):
+    settings.HTTP_ALLOW = AllowList.read(["127.0.0.1"])
+    settings.HTTP_PER_MINUTE = 0
+
+
+@pytest.fixture
+def server():
+    with serving() as made:
+        yield made
+
+
+def call(url, **columns):
+    return (
+        HttpApi,
+        {"label": "Ask", "method": "GET", "url": f"{url}/?n={{{{ event.n }}}}"} | columns,
+    )
+
+
+def states():
+    return dict.fromkeys(sorted(Run.objects.values_list("state", flat=True)))
+
+
+def count(state):
+    return Run.objects.filter(state=state).count()
+
+
+def asked(server):
+    return [int(asked.path.rpartition("=")[2]) for asked in server.asked]
+
+
+# --- the limit of calls
+
+
+def test_a_thousand_runs_behind_a_limit_write_tens_of_rows_a_minute(
+    server, post, drain, clock, settings
+):
+    settings.HTTP_PER_MINUTE = 10
+    connector = published([call(server.url, over_limit="wait")])
+    for n in range(300):
+        post(connector, {"n": n})
+    drain()
+    assert (count("waiting"), Attempt.objects.count(), Delay.objects.count()) == (290, 300, 290)
+    for minute in range(1, 5):
+        clock.tick(seconds=30)
+        drain()
+        clock.tick(seconds=31)
+        drain()
+        assert len(server.asked) == 10 + 10 * minute
+    # Each run that called has one more entry, and no row came of the others.
+    assert Attempt.objects.count() == 300 + 40
+    assert Delay.objects.count() == 290
+    # Those of one minute leave together, and arrive in any order.
+    arrived = asked(server)
+    assert [sorted(arrived[i : i + 10]) for i in range(0, 50, 10)] == [
+        list(range(i, i + 10)) for i in range(0, 50, 10)
+    ]
+    assert Attempt.objects.filter(result="waiting").count() == 290
+    waited = Attempt.objects.filter(result="waiting").values_list("note", flat=True)
+    assert set(waited) == {"Waits for a free slot of the rate limit"}
+
+
+def test_who_comes_later_does_not_take_the_slot_of_who_waits(server, post, drain, clock, settings):
+    settings.HTTP_PER_MINUTE = 2
+    connector = published([call(server.url, over_limit="wait")])
+    for n in range(4):
+        post(connector, {"n": n})
+    drain()
+    clock.tick(seconds=61)
+    post(connector, {"n": 4})
+    drain()
+    clock.tick(seconds=61)
+    drain()
+    assert asked(server) == [0, 1, 2, 3, 4]
+    assert not Queue.objects.exists()
+
+
+def test_a_slot_that_was_taken_by_others_leaves_a_run_in_its_place(
+    server, post, drain, clock, settings
+):
+    settings.HTTP_PER_MINUTE = 1
+    waits = published([call(server.url, over_limit="wait")])
+    fails = published([call(server.url, over_limit="fail")])
+    for n in range(3):
+        post(waits, {"n": n})
+    drain()
+    clock.tick(seconds=61)
+    queues.turn()  # wakes run 1
+    Run.objects.filter(state="due").update(wake_at=clock.now + queues.SOON)
+    post(fails, {"n": 100})
+    drain()
+    clock.tick(seconds=1)
+    drain()
+    for _ in range(2):
+        clock.tick(seconds=61)
+        drain()
+    assert asked(server) == [0, 100, 1, 2]
+    assert count("done") == 4
+    again = Attempt.objects.filter(result="waiting", run=Run.objects.order_by("pk")[1])
+    assert again.count() == 1
+
+
+def test_when_the_limit_is_lifted_all_go_on(server, post, drain, clock, settings):
+    settings.HTTP_PER_MINUTE = 1
+    connector = published([call(server.url, over_limit="wait")])
+    for n in range(5):
+        post(connector, {"n": n})
+    drain()
+    settings.HTTP_PER_MINUTE = 0
+    clock.tick(seconds=61)
+    drain()
+    assert sorted(asked(server)) == [0, 1, 2, 3, 4]
+
+
+# --- hosts that don't answer
+
+NOBODY = "http://127.0.0.1:1"
+
+
+def silence(post, drain, connector, runs, first=0):
+    """Five calls find nobody; the others wait."""
+    for n in range(5):
+        post(connector, {"n": first + n})
+        drain()
+    for n in range(runs - 5):
+        post(connector, {"n": first + 5 + n})
+    drain()
+
+
+def test_runs_behind_a_dead_host_reach_their_failure_after_one_pause(post, drain, clock):
+    silence(post, drain, published([call(NOBODY)]), 60)
+    assert count("waiting") == 55
+    assert Delay.objects.get(run=Run.objects.order_by("-pk")[0]).waits_for.startswith("until 127.")
+    clock.tick(seconds=31)
+    drain()
+    assert count("waiting") == 0
+    assert Attempt.objects.filter(result="failed").count() == 60
+    assert Attempt.objects.filter(result="waiting").count() == 55
+    assert Call.objects.count() == 6  # one tried for all
+
+
+def test_runs_behind_a_dead_host_reach_their_retry(post, drain, clock):
+    connector = published([call(NOBODY, on_error="retry", retry_times=1, retry_wait=60)])
+    silence(post, drain, connector, 40)
+    for _ in range(8):
+        clock.tick(seconds=31)
+        drain()
+    assert states() == {"done": None} or states() == {"failed": None}
+    assert Attempt.objects.filter(result="retrying").count() == 40
+    assert Attempt.objects.filter(result="failed").count() == 40
+    assert Delay.objects.count() <= 40 * 3
+
+
+def test_when_the_host_is_back_all_go_on_in_order(server, post, drain, clock):
+    connector = published([call(server.url)])
+    good, server.answer = server.answer, lambda asked: (503, {}, b"")
+    silence(post, drain, connector, 30)
+    server.answer = good
+    clock.tick(seconds=31)
+    drain()
+    clock.tick(seconds=1)
+    drain()
+    assert count("waiting") == 0
+    assert asked(server)[5] == 5  # the first one tries
+    assert sorted(asked(server)) == list(range(30))
+    assert Delay.objects.filter(state="waiting").count() == 0
+
+
+def test_a_run_that_tries_and_is_lost_is_followed_by_another(post, drain, clock):
+    silence(post, drain, published([call(NOBODY)]), 10)
+    clock.tick(seconds=31)
+    assert queues.turn() == 1
+    Run.objects.filter(state="due").update(state="cancelled")
+    clock.tick(seconds=91)
+    drain()
+    assert count("waiting") == 0
+
+
+def test_new_runs_after_the_failure_wait_for_the_next_try(post, drain, clock):
+    connector = published([call(NOBODY)])
+    silence(post, drain, connector, 10)
+    clock.tick(seconds=31)
+    drain()
+    post(connector, {"n": 99})
+    drain()
+    assert count("waiting") == 1
+    clock.tick(seconds=31)
+    drain()
+    assert count("waiting") == 0
+
+
+def test_another_host_is_called_meanwhile(server, post, drain, clock):
+    silence(post, drain, published([call(NOBODY)]), 10)
+    post(published([call(server.url)]), {"n": 1})
+    drain()
+    assert asked(server) == [1]
+
+
+def test_a_waiting_run_can_be_cancelled_and_leaves_no_queue_behind(post, drain, clock):
+    from apps.engine.cancel import cancel_runs
+
+    silence(post, drain, published([call(NOBODY)]), 8)
+    cancel_runs(list(Run.objects.filter(state="waiting").values_list("pk", flat=True)), "By ana")
+    clock.tick(seconds=31)
+    drain()
+    clock.tick(seconds=91)
+    drain()
+    assert not Queue.objects.exists()
+
+
+def test_a_queue_whose_row_was_lost_is_mended_by_the_sweep(post, drain, clock):
+    silence(post, drain, published([call(NOBODY)]), 8)
+    Queue.objects.all().delete()
+    assert sweep()["queues"] == 1
+    drain()
+    assert count("waiting") == 0
+
+
+def test_nothing_is_paid_for_queues_where_nobody_waits(server, post, drain):
+    from django.db import connection
+    from django.test.utils import CaptureQueriesContext
+
+    connector = published([call(server.url)])
+    post(connector, {"n": 1})
+    drain()
+    post(connector, {"n": 2})
+    with CaptureQueriesContext(connection) as captured:
+        drain()
+    asked_about = [q["sql"] for q in captured if "engine_queue" in q["sql"]]
+    assert all("SELECT min(wake_at) FROM engine_queue" in sql for sql in asked_about)
+    assert calls.exchange().in_flight == 0

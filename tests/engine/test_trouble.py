@@ -1,0 +1,210 @@
+"""The installation refuses to work: runs are put back, and fail only by their own fault."""
+
+from datetime import timedelta
+from itertools import pairwise
+
+import pytest
+from django.db import OperationalError, connection
+from psycopg import errors
+
+from apps.actions.kinds.add_note import AddNote
+from apps.actions.kinds.stop import StopRun
+from apps.core.models import Notice
+from apps.core.notices import current
+from apps.crm.models import Note
+from apps.engine import group, mending, rounds, turn
+from apps.engine.models import Run
+from apps.messaging import delivery, outbox
+from apps.messaging.models import Message
+from tests.factories import ChannelFactory, published
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+
+def refusal(error):
+    """As Django raises what psycopg raised."""
+    wrapped = OperationalError(str(error))
+    wrapped.__cause__ = error
+    return wrapped
+
+
+FULL = errors.DiskFull("could not extend file: No space left on device")
+TROUBLE = [
+    FULL,
+    errors.OutOfMemory("out of memory"),
+    errors.TooManyConnections("too many clients"),
+    errors.ReadOnlySqlTransaction("cannot execute INSERT in a read-only transaction"),
+    errors.IoError("could not read block"),
+    errors.LockNotAvailable("canceling statement due to lock timeout"),
+    errors.QueryCanceled("canceling statement due to statement timeout"),
+]
+
+
+@pytest.fixture
+def refuse(monkeypatch):
+    """Let the writing of turns fail as told, for the runs that are chosen."""
+
+    class Refusal:
+        error = None
+        only = None
+
+    real = group._write
+
+    def write(claims, story):
+        real(claims, story)
+        hit = Refusal.only is None or any(c.run.pk == Refusal.only for c in claims)
+        if Refusal.error is not None and hit:
+            raise Refusal.error
+
+    monkeypatch.setattr(group, "_write", write)
+    monkeypatch.setattr(mending, "sleep", lambda seconds: None)
+    return Refusal
+
+
+def note():
+    return published([(AddNote, {"text": "x"})], mapping={"phone": "{{ event.phone }}"})
+
+
+def go(clock, rounds_=1, seconds=20):
+    for _ in range(rounds_):
+        rounds.lanes.resting.clear()
+        rounds.round_of_lanes({"runs", "suspects"})
+        clock.tick(seconds=seconds)
+
+
+@pytest.mark.parametrize("error", TROUBLE, ids=lambda e: type(e).__name__)
+@pytest.mark.parametrize("raw", [False, True], ids=["wrapped", "raw"])
+def test_what_the_installation_refuses_is_put_back_and_done_later(post, clock, refuse, error, raw):
+    connector = note()
+    for n in range(3):
+        post(connector, {"phone": f"+49151{n:08d}"})
+    refuse.error = error if raw else refusal(error)
+    go(clock, rounds_=8)
+    assert set(Run.objects.values_list("state", "attempts", "troubles")) == {("due", 0, 0)}
+    assert not Note.objects.exists()
+    refuse.error = None
+    go(clock)
+    assert set(Run.objects.values_list("state", flat=True)) == {"done"}
+    assert Note.objects.count() == 3
+
+
+def test_one_notice_says_what_is_wrong(post, clock, refuse, admin_client):
+    post(note(), {"phone": "+4915112345678"})
+    refuse.error = refusal(FULL)
+    go(clock, rounds_=5, seconds=3)
+    told = Notice.objects.get()
+    assert told.text.startswith("PostgreSQL refuses writes: no space left on its disk.")
+    assert current() == told
+    assert "no space left" in admin_client.get("/admin/").content.decode()
+    clock.tick(minutes=5)
+    assert current() is None
+    assert "no space left" not in admin_client.get("/admin/").content.decode()
+
+
+def test_a_run_that_is_refused_alone_while_others_pass_fails_at_the_fifth_time(post, clock, refuse):
+    connector = note()
+    post(connector, {"phone": "+4915100000000"})
+    guilty = Run.objects.get()
+    refuse.error = refusal(errors.QueryCanceled("canceling statement due to statement timeout"))
+    refuse.only = guilty.pk
+    for n in range(4):
+        post(connector, {"phone": f"+49151{n + 1:08d}"})
+        go(clock, seconds=400)
+        guilty.refresh_from_db()
+        assert (guilty.state, guilty.troubles) == ("due", n + 1)
+    post(connector, {"phone": "+4915188888888"})
+    go(clock)
+    guilty.refresh_from_db()
+    assert guilty.state == "failed"
+    assert guilty.error.startswith("It was refused 5 times while others passed: PostgreSQL ended")
+    assert Run.objects.filter(state="done").count() == 5
+
+
+def test_a_run_that_moves_starts_to_count_anew(post, clock, refuse):
+    connector = note()
+    post(connector, {"phone": "+4915100000000"})
+    Run.objects.update(troubles=3)
+    go(clock)
+    assert Run.objects.values_list("state", "troubles").get() == ("done", 0)
+
+
+def test_no_memory_ends_no_run(post, clock, monkeypatch):
+    post(note(), {"phone": "+4915100000000"})
+
+    def perform(self, run):
+        raise MemoryError
+
+    with monkeypatch.context() as patch:
+        patch.setattr(AddNote, "perform", perform)
+        go(clock)
+    assert Run.objects.get().state == "due"
+    go(clock)
+    assert Run.objects.get().state == "done"
+
+
+def test_a_lane_that_breaks_does_not_stop_the_others(post, clock, monkeypatch, refuse):
+    channel = ChannelFactory()
+    outbox.queue(channel, ["+4915112345678"], "Hi", key="test")
+    post(published([(StopRun, {})]), {})
+    monkeypatch.setattr(rounds.delays, "wake", lambda: 1 / 0)
+    monkeypatch.setattr(rounds, "_tell", lambda lane, error: None)
+    rounds.round_of_lanes({"delays", "runs", "messages"})
+    assert Run.objects.get().state == "stopped"
+    rounds.round_of_lanes({"messages"})
+    assert Message.objects.get().state == "sent"
+    refuse.error = refusal(FULL)
+    post(published([(StopRun, {})]), {})
+    outbox.queue(channel, ["+4915112345679"], "Hi", key="test")
+    rounds.round_of_lanes({"runs", "messages"})
+    rounds.round_of_lanes({"messages"})
+    assert set(Message.objects.values_list("state", flat=True)) == {"sent"}
+
+
+def test_a_lane_that_broke_rests_longer_each_time(clock, monkeypatch):
+    now = [0.0]
+    monkeypatch.setattr(rounds, "uptime", lambda: now[0])
+    monkeypatch.setattr(rounds, "_tell", lambda lane, error: None)
+    tried = []
+    monkeypatch.setattr(rounds.delays, "wake", lambda: tried.append(now[0]) or 1 / 0)
+    while now[0] < 60:
+        rounds.round_of_lanes({"delays"})
+        now[0] += 0.05
+    gaps = [b - a for a, b in pairwise(tried)]
+    assert len(tried) < 12
+    assert gaps == sorted(gaps)
+    assert max(gaps) < rounds.LONGEST_REST + 1
+
+
+def test_copy_errors_are_those_that_django_knows(is_postgresql):
+    if not is_postgresql:
+        pytest.skip("SQLite has no COPY")
+    from django.db import DataError
+
+    from apps.core import rows
+    from apps.engine.models import Attempt
+
+    broken = [Attempt(run_id=1, kind="x" * 41, label="x", result="done") for _ in range(2)]
+    with pytest.raises(DataError):
+        rows.insert(broken)
+    assert connection.ensure_connection() is None
+
+
+def test_a_late_send_harms_nobody(clock, monkeypatch):
+    """A worker that was stopped between the mark and its request does not send any more."""
+    from apps.messaging.sandbox.models import PhoneMessage
+    from apps.messaging.settling import settle_by_hand
+
+    outbox.queue(ChannelFactory(), ["+4915112345678"], "Pay now", key="test")
+    taken = delivery.claim()
+    clock.tick(seconds=70)
+    Message.expire()
+    delivery.send(taken)
+    assert not PhoneMessage.objects.exists()
+    assert Message.objects.get().state == "queued"
+    mine = delivery.mark_sending(delivery.claim())
+    clock.tick(seconds=70)
+    assert Message.expire() == 1
+    assert settle_by_hand([mine[0].pk], sent=False, who="ana")
+    delivery.ask_again(mine[0], delivery.Again(timedelta(), "late"))
+    assert Message.objects.get().state == "failed"
+    assert turn.take_turn() == 0

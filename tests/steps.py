@@ -1,0 +1,75 @@
+"""Clocks that are put on and back: the host's, and the database's as its readings show it."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+from django.db import connection
+
+from apps.core import clock, database_time
+from apps.engine import clock_steps, upkeep
+from apps.engine.agenda import look
+
+HOUR = timedelta(hours=1)
+STATE = [(clock, "_line"), (clock_steps, "witness"), (upkeep, "_done_at")]
+
+
+class Clocks:
+    """`database` and `host` are how far each is ahead of the true time, in which time passes by
+    itself and by `tick`."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.database = self.host = self.passed = timedelta()
+        really = clock.elapsed
+        for module, name in STATE:
+            monkeypatch.setattr(module, name, getattr(module, name))  # to be put back
+        monkeypatch.setattr(clock, "elapsed", lambda: really() + self.passed)
+        monkeypatch.setattr(clock, "host", lambda: self.true + self.host)
+        monkeypatch.setattr(database_time, "_shown", lambda value: self.true + self.database)
+        self._processes: dict[str, list[Any]] = {}
+        self.restart()
+
+    @property
+    def true(self) -> datetime:
+        return datetime.now(UTC) + self.passed
+
+    @property
+    def shown(self) -> datetime:
+        """What the database's clock shows."""
+        return self.true + self.database
+
+    def step(self, by: timedelta) -> None:
+        """Put the database's clock on. On SQLite that is the host's."""
+        self.database += by
+        if connection.vendor == "sqlite":
+            self.host = self.database
+
+    def tick(self, **by: float) -> None:
+        self.passed += timedelta(**by)
+
+    def watch(self, **for_: float) -> None:
+        """Let time pass, looking now and then, as a drain does that has nothing to do."""
+        until = self.passed + timedelta(**for_)
+        while self.passed < until:
+            self.tick(seconds=1)
+            look()
+            upkeep.when_due()
+
+    def restart(self) -> None:
+        """From here on, this is a process that has just been started, and has read no clock."""
+        clock._line, clock_steps.witness = clock.Line(), clock_steps.Witness()
+        upkeep._done_at = None
+
+    @contextmanager
+    def process(self, name: str) -> Iterator[None]:
+        """What is done here, is done by another process."""
+        ours = [getattr(module, attribute) for module, attribute in STATE]
+        self.restart()
+        for (module, attribute), value in zip(STATE, self._processes.get(name, []), strict=False):
+            setattr(module, attribute, value)
+        yield
+        self._processes[name] = [getattr(module, attribute) for module, attribute in STATE]
+        for (module, attribute), value in zip(STATE, ours, strict=True):
+            setattr(module, attribute, value)
