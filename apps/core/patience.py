@@ -9,6 +9,8 @@ from django.contrib import messages
 from django.db import OperationalError, transaction
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 
+from apps.core.trouble import Trouble, kind_of
+
 TRIES = 5
 # Seconds before the second try; each further pause is twice as long.
 PAUSE = 0.05
@@ -16,8 +18,6 @@ BUSY = (
     "Nothing was changed: workers were writing about the same rows all the time. "
     "Please try again in a moment."
 )
-# Deadlock, serialization failure, lock timeout.
-_MET = ("40P01", "40001", "55P03")
 
 Result = TypeVar("Result")
 
@@ -42,14 +42,9 @@ def patiently(work: Callable[[], Result]) -> Result:
         except Collided:
             continue
         except OperationalError as error:
-            if not _met_others(error):
+            if kind_of(error) not in (Trouble.CONFLICT, Trouble.LOCKED):
                 raise
     raise Busy(BUSY)
-
-
-def _met_others(error: OperationalError) -> bool:
-    state = getattr(error.__cause__, "sqlstate", None)
-    return state in _MET or "database is locked" in str(error)
 
 
 class SaysItIsBusy:

@@ -331,6 +331,9 @@ class Erasure(Job):
     # The ids of the contact and of all that were merged into it; the job outlives their rows.
     contacts = JsonText(default=list, editable=False)
     with_history = models.BooleanField(default=False, editable=False)
+    # Transactions (core.writers) that began before the first slice and are not over: they may have
+    # read the contact before it was deleted. None before the first slice.
+    awaits = JsonText(null=True, editable=False)
 
     def __str__(self) -> str:
         return f"Erasure {self.pk}"
@@ -338,6 +341,4 @@ class Erasure(Job):
     def slice(self) -> bool:
         from apps.crm import erasing  # it stands on these models
 
-        erased = erasing.erase_slice(erasing.Leaving(self.contacts, self.with_history))
-        self.done += erased
-        return not erased
+        return erasing.erase_slice(self)

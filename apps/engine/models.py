@@ -22,6 +22,8 @@ from apps.engine.ending import Ending as Ending
 
 # The `line` of a run whose contact is still to be found.
 UNKNOWN = 0
+# Kinds of timeline entries behind which a run may be about somebody else.
+LEAVES_CONTACT = ("field_mapping", "map_contact")
 
 
 def loose_key(to: Any, **kwargs: Any) -> Any:
@@ -331,6 +333,16 @@ class Attempt(models.Model):
     missing = JsonText(default=list)
     at = models.DateTimeField(default=clock.now)
     duration_us = models.IntegerField(default=0)
+
+    class Meta:
+        indexes = [
+            # Runs that were about somebody, few as they are, for who erases the person.
+            models.Index(
+                fields=["contact"],
+                name="engine_attempt_left",
+                condition=Q(contact__isnull=False, kind__in=LEAVES_CONTACT),
+            )
+        ]
 
     def __str__(self) -> str:
         return f"{self.label}: {self.get_result_display()}"

@@ -13,7 +13,7 @@ from datetime import timedelta
 from typing import Any
 
 from django.db import connection, transaction
-from django.db.models import F
+from django.db.models import Case, F, Value, When
 
 from apps.core import clock
 from apps.core.clock import uptime
@@ -230,14 +230,19 @@ def ask_again(message: Message, again: Again) -> None:
 
 
 def settle(message: Message, state: str, **columns: Any) -> None:
-    """Write the outcome, whatever became of the lease meanwhile: it is the truth."""
+    """Write the outcome, whatever became of the lease meanwhile: it is the truth. A row that was
+    erased (messaging/erasing.py) keeps only what became of it."""
     open_or_unknown = (*Message.OPEN, State.UNKNOWN)
+    told = {
+        name: Case(When(address="", then=F(name)), default=Value(value))
+        for name, value in columns.items()
+    }
     Message.objects.filter(pk=message.pk, state__in=open_or_unknown).update(
         state=state,
         lease_until=None,
         lease_epoch=F("lease_epoch") + 1,
         settled_at=clock.now(),
-        **columns,
+        **told,
     )
 
 

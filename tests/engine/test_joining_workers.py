@@ -7,9 +7,10 @@ from concurrent.futures import ThreadPoolExecutor
 from threading import Event as Signal
 
 import pytest
-from django.db import connection
+from django.db import connection, transaction
 
-from apps.core.patience import patiently
+from apps.core.patience import Collided, patiently
+from apps.crm import merging
 from apps.crm.merging import NotMergeable, merge, undo
 from apps.crm.models import Contact, Merge
 from apps.engine import again, claims, delays, order, turn
@@ -77,7 +78,7 @@ def test_a_merge_waits_for_a_run_that_is_just_entering_the_line(people, send, cl
             real(lines)
             entered.set()
             with pytest.raises(TimeoutError):
-                merging[0].result(0.3)
+                under_way[0].result(0.3)
 
         def merge_then():
             try:
@@ -86,11 +87,11 @@ def test_a_merge_waits_for_a_run_that_is_just_entering_the_line(people, send, cl
             finally:
                 connection.close()
 
-        merging = [other.submit(merge_then)]
+        under_way = [other.submit(merge_then)]
         with monkeypatch.context() as slow:
             slow.setattr(order.Lines, "write", write_and_let_the_merge_begin)
             turn.work_off(claims.claim_batch(1))
-        merging[0].result(10)
+        under_way[0].result(10)
     assert Run.objects.get().line == ana.pk
 
 
@@ -159,8 +160,8 @@ def test_merges_in_the_midst_of_turns_leave_nobody_held_and_each_line_in_order(
     stop = Signal()
     with ThreadPoolExecutor(4) as workers:
         working = [workers.submit(work, stop) for _ in range(2)]
-        merging = [workers.submit(merge_some, number, undoing, stop) for number in range(2)]
-        for done in merging:
+        merges = [workers.submit(merge_some, number, undoing, stop) for number in range(2)]
+        for done in merges:
             done.result(60)
         stop.set()
         for done in working:
@@ -181,3 +182,54 @@ def test_merges_in_the_midst_of_turns_leave_nobody_held_and_each_line_in_order(
     for number, _ in enumerate(phones):
         own = [run.pk for run in runs[number :: len(phones)]]
         assert [pk for pk in story if pk in own] == [pk for pk in own for _ in range(3)]
+
+
+@pytest.fixture
+def in_hand(people, send, drain, clock):
+    """Ben's run, asleep, in the hands of a turn until `let_go` is set."""
+    (run,) = send(in_order(A_DAY), BEN)
+    drain()
+    taken, let_go = Signal(), Signal()
+
+    def hold():
+        try:
+            with transaction.atomic():
+                Run.objects.select_for_update().get(pk=run.pk)
+                taken.set()
+                let_go.wait(10)
+        finally:
+            connection.close()
+
+    with ThreadPoolExecutor(1) as other:
+        held = other.submit(hold)
+        taken.wait(10)
+        yield run, let_go
+        let_go.set()
+        held.result(10)
+
+
+def test_a_merge_waits_for_the_turns_that_are_at_work_on_the_line(people, in_hand):
+    (ana, ben), (run, let_go) = people, in_hand
+    with ThreadPoolExecutor(1) as other:
+        waiting = other.submit(lambda: (merge(ben.pk, ana.pk, "olga"), connection.close()))
+        with pytest.raises(TimeoutError):
+            waiting.result(0.3)
+        # No contact is locked meanwhile: the turn may write about Ben.
+        with transaction.atomic():
+            Contact.objects.select_for_update(nowait=True).get(pk=ben.pk)
+        let_go.set()
+        waiting.result(10)
+    run.refresh_from_db()
+    assert run.line == ana.pk
+
+
+def test_a_merge_begins_anew_when_a_run_came_into_the_line_behind_its_back(
+    people, in_hand, monkeypatch
+):
+    (ana, ben), (run, _) = people, in_hand
+    monkeypatch.setattr(merging, "_holds", [])
+    with pytest.raises(Collided):
+        merge(ben.pk, ana.pk, "olga")
+    assert not Merge.objects.exists()
+    run.refresh_from_db()
+    assert run.line == ben.pk
