@@ -1,9 +1,9 @@
 """make prove: the full numbers. PART=durability, figures, flat, slow or imports runs
-only one."""
+only one. PART=mutants, which tries the tests instead of the product, runs only when it is named."""
 
 import os
 
-from benchmarks import durability, imports
+from benchmarks import durability, imports, mutants
 from benchmarks.speed import figures, flat, slow
 from tests.run import find_postgresql
 
@@ -18,6 +18,9 @@ PARTS = {
 
 def main() -> None:
     part = os.environ.get("PART", "")
+    if part == "mutants":
+        mutants.main()
+        return
     server = find_postgresql()
     if not server:
         print("No PostgreSQL answers: only what SQLite shows is proved.")
