@@ -1,10 +1,10 @@
-"""make prove: the full numbers. PART=durability, figures, flat, slow, imports or
-world runs only one."""
+"""make prove: the full numbers. PART=durability, figures, flat, slow, beside, imports or world runs
+only one. PART=mutants, which tries the tests instead of the product, runs only when it is named."""
 
 import os
 
-from benchmarks import durability, imports, world
-from benchmarks.speed import figures, flat, slow
+from benchmarks import durability, imports, mutants, world
+from benchmarks.speed import beside, figures, flat, slow
 from tests.run import find_postgresql
 
 PARTS = {
@@ -12,6 +12,7 @@ PARTS = {
     "figures": figures.main,
     "flat": flat.main,
     "slow": slow.main,
+    "beside": beside.main,
     "imports": imports.main,
     "world": world.main,
 }
@@ -19,6 +20,9 @@ PARTS = {
 
 def main() -> None:
     part = os.environ.get("PART", "")
+    if part == "mutants":
+        mutants.main()
+        return
     server = find_postgresql()
     if not server:
         print("No PostgreSQL answers: only what SQLite shows is proved.")

@@ -4,6 +4,7 @@ import http.client
 import json
 import threading
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -86,6 +87,8 @@ class _Posts(threading.Thread):
         self.address = installation.url.removeprefix("http://")
         self.token, self.rate, self.seconds, self.path = token, rate, seconds, path
         self.sent: dict[str, float] = {}
+        # What an event holds besides its path.
+        self.more: Callable[[int], dict[str, str]] = lambda n: {}
 
     def run(self) -> None:
         connection = http.client.HTTPConnection(self.address)
@@ -95,7 +98,7 @@ class _Posts(threading.Thread):
             path = self.path(n)
             self.sent[path] = time.monotonic()
             headers = {"Content-Type": "application/json"}
-            body = json.dumps({"path": path})
+            body = json.dumps({"path": path, **self.more(n)})
             connection.request("POST", f"/hooks/{self.token}", body, headers)
             answer = connection.getresponse()
             answer.read()

@@ -1,0 +1,164 @@
+"""make prove, PART=beside: does one connector's trouble hold up another? Written to beside.md.
+
+Two kinds of trouble: messages through a gateway that takes half a minute for each, and the deletion
+of a connector with 60,000 sleeping runs. Each is measured in pairs of windows, without and with it.
+"""
+
+import threading
+import time
+from collections.abc import Callable
+from pathlib import Path
+from statistics import median
+
+from apps.core import clock
+from benchmarks.speed import machine
+from benchmarks.speed.echo import Echo
+from benchmarks.speed.figures import SHARE, fresh, of
+from benchmarks.speed.slow import _at, _connector, _Posts
+from tests.installation import ROOT, Installation
+
+RESULT = Path(__file__).parent.parent / "beside.md"
+PAIRS, SECONDS, RATE = 5, 60, 50
+LATE, SENDS_RATE, SLEEPERS = 30, 2, 60_000
+
+Pair = tuple[list[float], list[float]]
+
+
+def main(server: str) -> None:
+    echo = Echo()
+    with fresh(server) as installation:
+        installation.env["SWITCHBOARD_HTTP_ALLOW"] = "127.0.0.1"
+        installation.env["SWITCHBOARD_HTTP_PER_MINUTE"] = "0"
+        other = _connector(installation, echo, "other")
+        sender = _sender(installation)
+        installation.serve()
+        # The workers, with a gateway that speaks to the echo.
+        installation._start("-m", "benchmarks.speed.gateway", echo.url)
+        time.sleep(5)
+        _window(installation, echo, other, 5, "warm", None)
+        gateway = _pairs(installation, echo, other, lambda mark: _send(installation, sender, mark))
+        time.sleep(LATE + 3)
+        removal = _pairs(installation, echo, other, lambda mark: _remove(installation, mark))
+    _write(server, {"slow gateway": gateway, "60,000 runs deleted": removal})
+
+
+def _sender(installation: Installation) -> str:
+    """A connector that sends one message for each event; its token."""
+    return str(
+        installation.python(
+            "from apps.actions.kinds.send_message import SendMessage\n"
+            "from tests.factories import ChannelFactory, published\n"
+            "send = {'channel': ChannelFactory(driver='http-test'), 'text': '{{ event.path }}',"
+            " 'recipients': [{'to': '{{ event.to }}'}]}\n"
+            "print(json.dumps(published([(SendMessage, send)], name='sender').token))"
+        )
+    )
+
+
+def _send(installation: Installation, token: str, mark: str) -> threading.Thread:
+    posts = _Posts(installation, token, SENDS_RATE, of(SECONDS), lambda n: f"{mark}-{n}")
+    posts.more = lambda n: {"to": f"+49151{abs(hash((mark, n))) % 10**8:08d}"}
+    return posts
+
+
+def _remove(installation: Installation, mark: str) -> threading.Thread:
+    """Made before the window begins; deleted in its midst."""
+    count = of(SLEEPERS)
+    installation.python(
+        f"""
+from datetime import timedelta
+from apps.actions.kinds.delay import Delay as Sleep
+from apps.core import clock
+from apps.engine.models import Delay, Event, Run
+from tests.factories import published
+made = published([(Sleep, {{"amount": 5, "unit": "days"}})], name="{mark}")
+event, now = Event.objects.create(connector=made), clock.now()
+rows = [Run(event=event, connector=made, revision_id=made.published_id, state="waiting",
+            position=0, wake_at=now, started_at=now) for _ in range({count})]
+Run.objects.bulk_create(rows, batch_size=5000)
+ids = Run.objects.filter(connector=made).values_list("pk", flat=True)
+Delay.objects.bulk_create([Delay(run_id=pk, connector=made, label="Sleeps",
+    action_uid="00000000-0000-0000-0000-000000000001",
+    wake_at=now + timedelta(days=5)) for pk in ids], batch_size=5000)
+"""
+    )
+
+    def delete() -> None:
+        time.sleep(of(SECONDS) / 6)
+        installation.python(
+            f"""
+from django.contrib.auth import get_user_model
+from django.test import Client
+from apps.connectors.models import Connector
+owner = get_user_model().objects.get(is_superuser=True)
+client = Client(HTTP_HOST="127.0.0.1")
+client.force_login(owner)
+pk = Connector.objects.get(name="{mark}").pk
+answer = client.post(f"/admin/connectors/connector/{{pk}}/delete/", {{"post": "yes"}})
+assert answer.status_code == 302, answer.status_code
+"""
+        )
+
+    return threading.Thread(target=delete)
+
+
+def _pairs(
+    installation: Installation,
+    echo: Echo,
+    other: str,
+    trouble: Callable[[str], threading.Thread],
+) -> list[Pair]:
+    pairs = []
+    for number in range(1, PAIRS + 1):
+        mark = f"{time.monotonic_ns()}-{number}"
+        plain = _window(installation, echo, other, of(SECONDS), f"plain{mark}", None)
+        beside = trouble(f"trouble{mark}")
+        troubled = _window(installation, echo, other, of(SECONDS), f"beside{mark}", beside)
+        pairs.append((plain, troubled))
+        print(f"p99 {_at(plain, 99):.1f} ms, beside it {_at(troubled, 99):.1f} ms", flush=True)
+    return pairs
+
+
+def _window(
+    installation: Installation,
+    echo: Echo,
+    other: str,
+    seconds: int,
+    mark: str,
+    beside: threading.Thread | None,
+) -> list[float]:
+    """Milliseconds from each post to its call, sorted."""
+    posts = _Posts(installation, other, RATE, seconds, lambda n: f"now/{mark}-{n}")
+    threads = [posts, *([beside] if beside else [])]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    time.sleep(2)
+    return sorted((echo.asked_at[f"/{path}"] - at) * 1000 for path, at in posts.sent.items())
+
+
+def _write(server: str, cases: dict[str, list[Pair]]) -> None:
+    lines = [
+        "# One connector's trouble, and the others",
+        "",
+        f"`PART=beside make prove`, {clock.now():%Y-%m-%d}, share {SHARE:g} of the full size. "
+        f"{machine.shape(server)}. Events are posted to one connector at {RATE} a second for "
+        f"{SECONDS} s; milliseconds from each post to its call. In the second window of a pair, "
+        f"another connector sends {SENDS_RATE} messages a second through a gateway that takes "
+        f"{LATE} s for each, or a connector with {SLEEPERS:,} sleeping runs is deleted.",
+        "",
+        "| trouble | pair | without: p50 | p99 | with: p50 | p99 | p99 ratio |",
+        "|---|---|---|---|---|---|---|",
+    ]
+    for name, pairs in cases.items():
+        for number, (plain, beside) in enumerate(pairs, 1):
+            lines.append(
+                f"| {name} | {number} | {_at(plain, 50):.1f} | {_at(plain, 99):.1f} | "
+                f"{_at(beside, 50):.1f} | {_at(beside, 99):.1f} | "
+                f"{_at(beside, 99) / _at(plain, 99):.2f} |"
+            )
+        ratio = median(_at(beside, 99) / _at(plain, 99) for plain, beside in pairs)
+        lines.append(f"| {name} | **median** | | | | | **{ratio:.2f}** |")
+    RESULT.write_text("\n".join(lines) + "\n")
+    print(f"Written to {RESULT.relative_to(ROOT)}")
