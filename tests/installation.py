@@ -68,9 +68,9 @@ class Installation:
         )
         return self.url
 
-    def work(self) -> subprocess.Popen[bytes]:
-        """Start the background workers."""
-        return self._start("manage.py", "work")
+    def work(self, *command: str) -> subprocess.Popen[bytes]:
+        """Start the background workers, or a `command` of Python in their place."""
+        return self._start(*(command or ("manage.py", "work")))
 
     def close(self) -> None:
         for process in self.processes:

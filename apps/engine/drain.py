@@ -74,6 +74,7 @@ class Drain:
 
         signal.signal(signal.SIGTERM, stop)
         connection_created.connect(_made, dispatch_uid=__name__)
+        connection.close()  # one that was made before is not made like this
         while not self._stopping and not self._is_large():
             self._carefully(self.step)
         self._end()

@@ -7,7 +7,7 @@ from time import monotonic
 from apps.engine.cluster import run_cluster
 from apps.engine.drain import Drain
 from apps.engine.floor import Slot, Watch
-from apps.engine.sweep import release
+from apps.engine.sweep import bury
 
 logger = logging.getLogger(__name__)
 
@@ -83,5 +83,5 @@ class DrainPost(Post):
     def give_back(self) -> int:
         """In a process of its own: what the drain held when it died is due again."""
         signal.alarm(RELEASES_WITHIN)
-        release([self.slot.owner])
+        bury(self.slot.owner)
         return 0

@@ -58,6 +58,12 @@ def release(owners: list[str]) -> int:
     return released
 
 
+def bury(owner: str) -> None:
+    """What a process that has just died held goes to others at once."""
+    if release([owner]):
+        delivery.settle_unknown()
+
+
 def ensure_schedule() -> None:
     """What is done every minute are Django-Q schedules: make them once, correct them if somebody
     changed them."""

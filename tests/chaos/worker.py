@@ -5,7 +5,8 @@ named point.
 
 Every file in FAULTS_DIR is one fault, named kill-… or hang-…; whoever removes it dies or hangs
 (SIGSTOP) on the spot. So a restarted worker goes on dying until the files are used up, and then
-works in peace.
+works in peace. SWITCHBOARD_TEST_HANGS: seconds without a sign of life after which a drain is taken
+to hang.
 """
 
 import os
@@ -34,11 +35,12 @@ def arm(point: str, faults: Path) -> None:
     """Wrap the function behind `point` so that it ends in a kill."""
     from apps.core.http import outgoing
     from apps.crm.transfer import people
-    from apps.engine import claims, delays, drain, group, jobs, turn
+    from apps.engine import claims, delays, drain, group, jobs, supervisor, turn
     from apps.messaging import delivery
     from apps.messaging.gateways import sandbox
 
     drain.HANGS_AFTER = 2
+    supervisor.HANGS = float(os.environ.get("SWITCHBOARD_TEST_HANGS", supervisor.HANGS))
 
     def after(function: Callable[..., Any], every: int = 1) -> Callable[..., Any]:
         calls = 0
