@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from django.db import connection
 
-from apps.core import clock, database_time
+from apps.core import clock, database_time, due
 from apps.engine import clock_steps, upkeep
 from apps.engine.agenda import look
 
@@ -22,7 +22,9 @@ class Clocks:
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
         self.database = self.host = self.passed = timedelta()
+        self._owner = due.owner()
         really = clock.elapsed
+        monkeypatch.setattr(due, "owner", lambda: self._owner)
         for module, name in STATE:
             monkeypatch.setattr(module, name, getattr(module, name))  # to be put back
         monkeypatch.setattr(clock, "elapsed", lambda: really() + self.passed)
@@ -65,11 +67,13 @@ class Clocks:
     @contextmanager
     def process(self, name: str) -> Iterator[None]:
         """What is done here, is done by another process."""
+        owner, self._owner = self._owner, name
         ours = [getattr(module, attribute) for module, attribute in STATE]
         self.restart()
         for (module, attribute), value in zip(STATE, self._processes.get(name, []), strict=False):
             setattr(module, attribute, value)
         yield
+        self._owner = owner
         self._processes[name] = [getattr(module, attribute) for module, attribute in STATE]
         for (module, attribute), value in zip(STATE, ours, strict=True):
             setattr(module, attribute, value)

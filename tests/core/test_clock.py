@@ -129,6 +129,8 @@ def test_the_readings_are_the_databases(passed, fresh_for, is_postgresql):
 
 @pytest.mark.django_db(transaction=True)
 def test_none_is_taken_inside_a_transaction(passed, fresh_for):
+    connection.ensure_connection()
+    passed[0] += 60 * S
     with transaction.atomic(), CaptureQueriesContext(connection) as captured:
         database_time.refresh()
     assert len(captured) == 0
