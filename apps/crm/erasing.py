@@ -11,6 +11,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import timedelta
 
+from django.db import transaction
+
 from apps.core import clock
 from apps.core.writers import writers
 from apps.crm import news
@@ -64,6 +66,7 @@ def eraser(erase: Callable[[Leaving, int], int]) -> Callable[[Leaving, int], int
     return erase
 
 
+@transaction.atomic
 def delete_contact(
     contact: Contact,
     with_history: bool = False,
