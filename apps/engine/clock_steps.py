@@ -18,7 +18,7 @@ from django.db.models import Exists, F, OuterRef, Q
 from apps.core import clock
 from apps.core.models import Installation
 from apps.engine import leases
-from apps.engine.models import Delay, Run
+from apps.engine.models import Delay, Queue, Run
 
 logger = logging.getLogger(__name__)
 
@@ -104,6 +104,7 @@ def _put_right(stepped: timedelta, before: float) -> float:
 
 def _carry_delays(by: timedelta) -> None:
     durations().update(wake_at=F("wake_at") + by, created_at=F("created_at") + by)
+    Queue.objects.update(wake_at=F("wake_at") + by)
 
 
 def durations() -> Any:

@@ -10,7 +10,7 @@ from django_q.models import OrmQ, Schedule
 
 from apps.core import clock, jobs
 from apps.engine import clock_steps, leases
-from apps.engine.models import Delay, Run
+from apps.engine.models import Delay, Queue, Run
 from apps.messaging.models import Message
 
 EVERY = timedelta(seconds=15)
@@ -52,6 +52,8 @@ def take_back_the_future() -> None:
         # Their gateway may have asked to be left alone for longer.
         Message.objects.filter(state=Message.State.QUEUED, created_at__gt=late),
     ]
+    # A queue lets the next one try after a minute and a half.
+    Queue.objects.filter(wake_at__gt=late + LATEST).update(wake_at=now)
     for rows in due:
         rows.filter(wake_at__gt=late).update(wake_at=now)
 
