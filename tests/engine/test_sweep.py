@@ -148,5 +148,6 @@ def test_the_schedules_are_made_once():
         "apps.engine.sweep.sweep",
         "apps.engine.call_log.prune",
         "apps.core.transfer.files.prune",
+        "apps.core.notices.prune",
     }
-    assert Schedule.objects.count() == 3
+    assert Schedule.objects.count() == 4

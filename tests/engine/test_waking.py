@@ -88,7 +88,7 @@ def test_cancelling_what_waits_leaves_the_others_of_the_connector_alone(sleeper,
     others = list(Run.objects.exclude(pk=sleeper.pk).values_list("pk", flat=True))
     for pk, state in zip(others, OTHERS, strict=True):
         Run.objects.filter(pk=pk).update(state=state)
-    assert cancel.cancel_waiting(sleeper.connector_id, "Published anew") == 1
+    assert cancel.cancel_waiting(sleeper.connector, "Published anew").done == 1
     assert Run.objects.get(pk=sleeper.pk).state == "cancelled"
     assert list(Run.objects.filter(pk__in=others).values_list("state", flat=True)) == OTHERS
 
@@ -100,6 +100,6 @@ def test_cancelling_what_is_open_leaves_what_has_ended_alone(sleeper, post, drai
     ended = list(Run.objects.exclude(pk=sleeper.pk).values_list("pk", flat=True))
     for pk, state in zip(ended, Run.ENDED, strict=True):
         Run.objects.filter(pk=pk).update(state=state, error="As it was.")
-    assert cancel.cancel_open(sleeper.connector_id, "The connector was deleted.") == 1
+    assert cancel.cancel_open(sleeper.connector, "The connector was deleted.").done == 1
     kept = Run.objects.filter(pk__in=ended).order_by("pk").values_list("state", "error")
     assert list(kept) == [(state, "As it was.") for state in Run.ENDED]
