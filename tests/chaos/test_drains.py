@@ -5,6 +5,7 @@ import os
 import random
 import shutil
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -289,7 +290,7 @@ def _lives(pid):
 # --- stopping -------------------------------------------------------------------------------------
 
 
-def stops(process, home, signum=signal.SIGTERM):
+def stops(process, signum=signal.SIGTERM):
     """Seconds until it and all that it started are gone."""
     below = descendants(process.pid)
     begun = time.monotonic()
@@ -306,7 +307,7 @@ def test_it_stops_at_any_moment_of_its_start(installation):
     for _ in range(8):
         with working(installation) as workers:
             time.sleep(chance.uniform(0, 4))
-            stops(workers.process, installation.home)
+            stops(workers.process)
 
 
 @pytest.mark.parametrize("signum", [signal.SIGTERM, signal.SIGINT])
@@ -316,7 +317,7 @@ def test_it_stops_with_calls_under_way_and_lets_go_of_them(installation, server,
         post(installation, "safe", "30-stopped-once")
         post(installation, "once", "3-ends-in-time")
         until(lambda: len(server.asked) == 2, "not all calls were made")
-        stops(workers.process, installation.home, signum)
+        stops(workers.process, signum)
     states = "SELECT state, lease_until IS NULL FROM engine_run ORDER BY id"
     assert installation.query(states) == [("due", True), ("done", True)]
     with working(installation):
@@ -332,13 +333,15 @@ def test_it_stops_while_everybody_waits_for_a_lock(postgresql, server):
             other.execute("LOCK TABLE engine_attempt, engine_call")
             post(postgresql, "once", "0-locked")
             time.sleep(1)
-            stops(workers.process, postgresql.home)
+            stops(workers.process)
 
 
 def test_web_and_workers_stop_together(installation, server):
     chance = random.Random(20261130)
     for seconds in (chance.uniform(0, 3), 8):
-        environment = {**installation.env, "SWITCHBOARD_URL": "http://127.0.0.1:18943"}
+        with socket.create_server(("127.0.0.1", 0)) as free:
+            url = f"http://127.0.0.1:{free.getsockname()[1]}"
+        environment = {**installation.env, "SWITCHBOARD_URL": url}
         with installation.log.open("ab") as log:
             up = subprocess.Popen(
                 [sys.executable, "manage.py", "up"], cwd=ROOT, env=environment, stderr=log
@@ -347,7 +350,7 @@ def test_web_and_workers_stop_together(installation, server):
         if seconds == 8:
             post(installation, "once", f"30-up-{up.pid}")
             until(lambda: server.asked, "no call was made")
-        stops(up, installation.home)
+        stops(up)
 
 
 # --- containers -----------------------------------------------------------------------------------

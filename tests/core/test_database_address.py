@@ -27,12 +27,15 @@ def read(address: str) -> subprocess.CompletedProcess[str]:
     [
         ("sslmode=require", {"sslmode": "require"}),
         ("server_side_binding=false", {"server_side_binding": False}),
+        ("connect_timeout=2", {"connect_timeout": 2}),
         ("prepare_threshold=50&sslmode=verify-full", {"prepare_threshold": 50}),
     ],
 )
 def test_what_the_address_asks_for_is_heeded(query, option):
     options = json.loads(read(f"postgresql://someone@db.lan/name?{query}").stdout)["OPTIONS"]
-    ours = {"server_side_binding": True, "prepare_threshold": 5}
+    # A worker that waits longer than a minute for a dead network would be taken to hang.
+    noticed = {"connect_timeout": 5, "keepalives_idle": 10, "tcp_user_timeout": 20_000}
+    ours = {"server_side_binding": True, "prepare_threshold": 5, **noticed}
     assert option.items() <= options.items()
     assert (ours | options) == options
 
