@@ -23,11 +23,11 @@ class Clocks:
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
         self.database = self.host = self.passed = timedelta()
         self._owner = due.owner()
-        really = clock.elapsed
+        really = clock._seconds
         monkeypatch.setattr(due, "owner", lambda: self._owner)
         for module, name in STATE:
             monkeypatch.setattr(module, name, getattr(module, name))  # to be put back
-        monkeypatch.setattr(clock, "elapsed", lambda: really() + self.passed)
+        monkeypatch.setattr(clock, "_seconds", lambda: really() + self.passed.total_seconds())
         monkeypatch.setattr(clock, "host", lambda: self.true + self.host)
         monkeypatch.setattr(database_time, "_shown", lambda value: self.true + self.database)
         self._processes: dict[str, list[Any]] = {}

@@ -22,9 +22,13 @@ def host() -> datetime:
     return datetime.now(UTC)
 
 
+def _seconds() -> float:
+    return time.clock_gettime(_ELAPSED)
+
+
 def elapsed() -> timedelta:
     """The time since the host was started."""
-    return timedelta(microseconds=time.clock_gettime_ns(_ELAPSED) // 1000)
+    return timedelta(seconds=_seconds())
 
 
 def uptime() -> float:
@@ -38,6 +42,8 @@ class Line:
     def __init__(self) -> None:
         # What it showed when the host was started, going by the newest reading.
         self.began: datetime | None = None
+        # The same in seconds since 1970: `now` is asked for many times in a turn.
+        self.since: float | None = None
         # By how much it was put on (or, below nought, back) while this process read it.
         self.stepped = timedelta()
         # When it was read last.
@@ -57,6 +63,7 @@ class Line:
             if abs(moved) > STEP + (answered - self.read_at) / 1000:
                 self.stepped += moved
             self.began += moved
+            self.since = self.began.timestamp()
             self.read_at = answered
 
 
@@ -68,7 +75,8 @@ def now() -> datetime:
     """The current moment, aware, in UTC."""
     if _source is not None:
         return _source()
-    return host() if _line.began is None else _line.began + elapsed()
+    since = _line.since
+    return host() if since is None else datetime.fromtimestamp(since + _seconds(), UTC)
 
 
 def steady() -> timedelta:

@@ -1,9 +1,10 @@
 """Clocks are put on and back by an hour while work waits and is under way."""
 
 from datetime import timedelta
-from threading import Event
+from threading import Event, Thread
 
 import pytest
+from django.db import connection
 
 from apps.actions.http.request import SECONDS
 from apps.actions.kinds.delay import Delay as DelayAction
@@ -315,6 +316,39 @@ def test_two_drains_that_see_a_step_put_it_right_once(post, drain, clocks, serve
         look()
     assert close(left(Delay.objects.get(), clocks), 10 * MINUTE)
     assert close(timedelta(seconds=Installation.objects.get().clock_stepped), step)
+
+
+@pytest.mark.django_db(transaction=True)
+def test_who_sees_it_at_the_same_time_waits_and_finds_it_put_right(is_postgresql, monkeypatch):
+    if not is_postgresql:
+        pytest.skip("SQLite has one writer")
+    carry, carried = clock_steps._carry_delays, []
+
+    def other():
+        clock_steps._put_right(HOUR, 0.0)
+        connection.close()
+
+    second = Thread(target=other)
+
+    def slowly(by):
+        carried.append(by)
+        if second.ident is None:
+            second.start()
+            while second.is_alive() and not is_held_up():
+                pass
+        carry(by)
+
+    def is_held_up():
+        with connection.cursor() as cursor:
+            cursor.execute("SELECT count(*) FROM pg_locks WHERE NOT granted")
+            return cursor.fetchone()[0]
+
+    Installation.current()
+    monkeypatch.setattr(clock_steps, "_carry_delays", slowly)
+    clock_steps._put_right(HOUR, 0.0)
+    second.join()
+    assert carried == [HOUR]
+    assert Installation.objects.get().clock_stepped == 3600
 
 
 def test_who_slept_through_two_steps_puts_right_what_is_left(post, drain, clocks, server, asking):
