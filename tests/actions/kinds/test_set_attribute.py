@@ -7,7 +7,7 @@ from apps.actions.kinds.delay import Delay
 from apps.actions.kinds.set_attribute import SetAttribute
 from apps.crm import attributes
 from apps.crm.models import AttributeValue, Contact
-from apps.engine import turn
+from apps.engine import group, turn
 from apps.engine.models import Run
 from tests.factories import AttributeFactory, ContactFactory, published
 
@@ -130,7 +130,7 @@ def test_attributes_of_all_contacts_of_a_turn_are_read_in_one_query(
     post, drain, clock, plan, monkeypatch
 ):
     """However many runs wake together, and not at all where no text asks for them."""
-    monkeypatch.setattr(turn, "SECONDS", 60)
+    monkeypatch.setattr(group, "SECONDS", 60)
     monkeypatch.setattr(turn, "_reach", 20)
     reading = [(Delay, {"amount": 1}), tagging("{{ attr.plan | upcase }}")]
     connector = published(reading, mapping=BY_PHONE)
