@@ -81,7 +81,7 @@ class Template:
         if len(self.bound.nodes) != 1 or not isinstance(self.bound.nodes[0], EncodingNode):
             return self.render(scope, missing)
         if self.parts is not None and isinstance(self.parts[0], _Plain):
-            return _lookup(scope, self.parts[0], missing)
+            return _as_json(_lookup(scope, self.parts[0], missing))
         context = Context(self.bound, globals={**scope, MISSING: missing})
         return _as_json(self.bound.nodes[0].evaluate(context))
 
@@ -118,7 +118,7 @@ def _lookup(scope: Any, path: _Plain, missing: list[str]) -> Any:
 
 
 def _as_json(value: Any) -> Any:
-    """What a filter made, as a JSON value."""
+    """What a path or a filter gave, as a JSON value."""
     if value is None or isinstance(value, Undefined):
         return None
     if isinstance(value, Decimal):
