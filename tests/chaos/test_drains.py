@@ -96,6 +96,10 @@ def execute(installation, sql):
     connection.close()
 
 
+# So many looks one after the other show the same processes.
+SAME = 10
+
+
 class Workers:
     """`manage.py work` while it runs."""
 
@@ -124,8 +128,15 @@ class Workers:
 
     def are_up(self, drains):
         """They have been for a moment: no helper is on its way, none is about to die."""
-        until(lambda: len(self.drains) == drains and len(self.cluster) == 1, "not all are up")
-        return self.drains, self.cluster
+        seen = []
+
+        def steady():
+            seen.append(self.parts)
+            is_whole = [len(part) for part in seen[-1]] == [drains, 1]
+            return is_whole and len(seen) > SAME and all(p == seen[-1] for p in seen[-SAME:])
+
+        until(steady, "not all are up")
+        return seen[-1]
 
 
 def _parent(pid):
