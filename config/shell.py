@@ -3,6 +3,7 @@
 from django.http import HttpRequest
 from django.templatetags.static import static
 from django.urls import reverse_lazy
+from django.utils.text import Truncator
 
 
 def _csp_shim(request: HttpRequest) -> str:
@@ -46,7 +47,7 @@ def _trouble(request: HttpRequest) -> list[str] | None:
     if not request.user.is_authenticated:
         return None
     notice = current()
-    return [notice.text, "danger"] if notice else None
+    return [Truncator(notice.text).chars(60), "danger"] if notice else None
 
 
 # Tailwind's blue: its shades keep their contrast on both themes.
