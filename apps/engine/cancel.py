@@ -6,13 +6,13 @@ stop everybody else for as long as it takes.
 
 from collections.abc import Collection
 from datetime import timedelta
-from typing import Any
+from typing import Any, NamedTuple
 
 from django.db import transaction
 from django.db.models import F, QuerySet
 
 from apps.connectors.models import Connector
-from apps.core import clock
+from apps.core import clock, rows
 from apps.engine.ending import Ending
 from apps.engine.models import Attempt, Delay, Run
 from apps.engine.order import release_after
@@ -20,12 +20,21 @@ from apps.engine.order import release_after
 # More runs than these are ended by a job.
 AT_ONCE = 500
 # Runs of one slice: a few milliseconds, after which others have their turn.
-SLICE = 100
-BREATH = timedelta(milliseconds=10)
+SLICE = 50
+BREATH = timedelta(milliseconds=20)
 # All that is left is in somebody's hands right now.
 LOOKS_AGAIN = timedelta(seconds=1)
 
 Which = Ending.Which
+
+
+class Locked(NamedTuple):
+    """A run that nobody else can touch now."""
+
+    pk: int
+    passage: int
+    connector_id: int
+    line: int | None
 
 
 def waiting_runs(connector_id: int) -> int:
@@ -134,7 +143,7 @@ def _unslept(ending: Ending) -> list[int]:
     return found or list(leased.order_by("pk").values_list("pk", flat=True)[:SLICE])
 
 
-def _end_free(ending: Ending, run_ids: list[int]) -> list[Run]:
+def _end_free(ending: Ending, run_ids: list[int]) -> list[Locked]:
     states = Run.OPEN if ending.which == Which.OPEN else (Run.State.WAITING,)
     runs = Run.objects.filter(pk__in=run_ids, state__in=states)
     ended = _locked(runs.select_for_update(skip_locked=True))
@@ -158,11 +167,12 @@ def _close_stale(chosen: dict[int, int], ended: set[int]) -> int:
 # --- what ends ------------------------------------------------------------------------------------
 
 
-def _locked(runs: QuerySet[Run]) -> list[Run]:
-    return list(runs.order_by("pk").only("passage", "connector_id", "line"))
+def _locked(runs: QuerySet[Run]) -> list[Locked]:
+    found = runs.order_by("pk").values_list("pk", "passage", "connector_id", "line")
+    return [Locked(*run) for run in found]
 
 
-def _end(runs: list[Run], note: str) -> None:
+def _end(runs: list[Locked], note: str) -> None:
     """End locked runs."""
     if not runs:
         return
@@ -180,15 +190,17 @@ def _end(runs: list[Run], note: str) -> None:
     waiting = Delay.objects.filter(run__in=ids, state=Delay.State.WAITING)
     free = list(waiting.select_for_update(skip_locked=True).values_list("pk", flat=True))
     Delay.objects.filter(pk__in=free).update(state=Delay.State.CANCELLED, ended_at=now)
-    Attempt.objects.bulk_create(
-        Attempt(
-            run_id=run.pk,
-            passage=run.passage,
-            kind="cancel",
-            label="Run cancelled",
-            result=Attempt.Result.CANCELLED,
-            note=note[:500],
-            at=now,
-        )
-        for run in runs
+    rows.insert(
+        [
+            Attempt(
+                run_id=run.pk,
+                passage=run.passage,
+                kind="cancel",
+                label="Run cancelled",
+                result=Attempt.Result.CANCELLED,
+                note=note[:500],
+                at=now,
+            )
+            for run in runs
+        ]
     )

@@ -6,11 +6,17 @@ import pytest
 from django.db import OperationalError, transaction
 from django.urls import reverse
 
+from apps.actions.kinds.delay import Delay as DelayAction
+from apps.builder import connectors
+from apps.connectors.models import Connector
 from apps.core import patience
 from apps.core.patience import BUSY, TRIES, Busy, Collided, patiently
 from apps.crm import erasing, merging
 from apps.crm.models import Contact, Merge, Tag
-from tests.factories import ContactFactory
+from apps.engine import again
+from apps.engine.admin import runs
+from apps.engine.models import Run
+from tests.factories import ContactFactory, published
 
 pytestmark = pytest.mark.django_db
 
@@ -133,3 +139,28 @@ def test_errors_of_another_kind_are_not_hidden(admin_client, merge_page, monkeyp
     monkeypatch.setattr(merging, "merge", lambda *args: 1 / 0)
     with pytest.raises(ZeroDivisionError):
         admin_client.post(merge_page, {"confirmed": 1})
+
+
+def test_cancelling_a_run_running_it_again_and_deleting_its_connector_meet_one(
+    admin_client, post, drain, monkeypatch
+):
+    connector = published([(DelayAction, {"amount": 1})])
+    post(connector, {})
+    drain()
+    run = Run.objects.get()
+    cancel = reverse("admin:engine_run_cancel", args=[run.pk])
+    meets(monkeypatch, runs, "cancel_runs", TRIES + 1)
+    assert BUSY in text_of(admin_client.post(cancel, {"confirmed": 1}, follow=True))
+    answer = admin_client.post(cancel, {"confirmed": 1}, follow=True)
+    assert f"Run {run.pk} was cancelled." in text_of(answer)
+    meets(monkeypatch, again, "start", 1)
+    page = reverse("admin:engine_run_again", args=[run.pk])
+    seen = {"confirmed": 1, "seen": f"{run.pk}:1"}
+    assert "in pass 2" in text_of(admin_client.post(f"{page}?from=0", seen, follow=True))
+    meets(monkeypatch, connectors, "cancel_open", TRIES + 2)
+    delete = reverse("admin:connectors_connector_delete", args=[connector.pk])
+    assert BUSY in text_of(admin_client.post(delete, {"post": "yes"}, follow=True))
+    assert Connector.objects.filter(pk=connector.pk).exists()
+    admin_client.post(delete, {"post": "yes"}, follow=True)
+    assert not Connector.objects.exists()
+    assert Run.objects.get().state == "cancelled"

@@ -88,13 +88,13 @@ def test_the_runs_of_one_connector_only(post, drain, clock):
 
 
 def test_many_runs_take_a_number_of_queries_that_does_not_grow_with_them(
-    post, drain, clock, django_assert_num_queries
+    post, drain, clock, django_assert_max_num_queries
 ):
     connector = sleeper()
     for _ in range(30):
         post(connector, {})
     drain()
     # count, ids, savepoint, lock, runs, delays (read and write), attempts, release
-    with django_assert_num_queries(9):
+    with django_assert_max_num_queries(9):
         assert cancel_open(connector, "no").done == 30
     assert core_clock.now() == clock.now
