@@ -169,6 +169,21 @@ def test_a_merge_that_would_leave_somebody_nameless_is_not_undone(ana):
         undo(made.pk, "ben")
 
 
+def test_a_merge_whose_loser_would_share_its_address_is_not_undone(anna):
+    """An address alone says who the loser is, and by now it says so of somebody else."""
+    ana = ContactFactory(phone=None, email="ana@example.org")
+    made = merge(ana.pk, anna.pk, "ben")
+    Contact.everyone.filter(pk=ana.pk).update(email="")
+    ContactFactory(phone=None, email="Ana@example.org")
+    before = belongings()
+    with pytest.raises(NotMergeable) as refused:
+        undo(made.pk, "ben")
+    assert str(refused.value) == (
+        "Another contact is known by ana@example.org by now, so the merge can't be undone."
+    )
+    assert belongings() == before
+
+
 def test_what_a_run_in_hand_writes_goes_to_the_survivor(ana, anna):
     """It read the contact a moment before the merge."""
     merge(ana.pk, anna.pk, "ben")

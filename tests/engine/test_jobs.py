@@ -107,6 +107,17 @@ def test_cancelled_between_two_slices_and_resumed():
     assert (job.state, numbers(job)) == ("done", list(range(1, 31)))
 
 
+def test_cancelling_and_resuming_one_leaves_the_others_as_they_are(clock):
+    one, other = counting(), counting()
+    assert Counting.cancel(one.pk)
+    other.refresh_from_db()
+    assert (other.state, other.cancel_asked, other.ended_at) == ("waiting", False, None)
+    assert Counting.cancel(other.pk)
+    assert Counting.resume(one.pk)
+    other.refresh_from_db()
+    assert (other.state, other.cancel_asked, other.ended_at) == ("cancelled", True, clock.now)
+
+
 def test_cancelled_while_a_worker_has_it():
     job = counting()
     claimed = Counting.claim_next()

@@ -67,6 +67,7 @@ def test_a_lost_answer_is_settled_by_what_the_gateway_has(queued, clock):
     counts = sweep()
     queued.refresh_from_db()
     assert (counts["settled"], queued.state) == (1, Message.State.SENT)
+    assert queued.reason == "Found at the gateway."
     assert PhoneMessage.objects.count() == 1
 
 

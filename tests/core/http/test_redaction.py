@@ -5,7 +5,7 @@ import pytest
 from apps.core.http.messages import Failure, Kind, Response
 from apps.core.http.redaction import MASK, without
 
-SHORT, LONG = "Bearer-abc", "Bearer-abc-0123456789"
+SHORT, LONG = "Bearer-abc", "0123456789-Bearer-abc"
 
 
 def answer(**columns):
