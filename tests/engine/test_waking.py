@@ -81,6 +81,13 @@ def test_a_delay_that_has_ended_is_too_late_to_be_cancelled_in_the_same_round(
     assert sleeper.state == "done"
 
 
+def test_a_cancelled_delay_stands_in_the_timeline(sleeper, clock):
+    assert delays.cancel(sleeper.connector_id, "nap", "By identifier") == 1
+    entry = Attempt.objects.latest("pk")
+    told = (entry.run_id, entry.kind, entry.label, entry.result, entry.note, entry.at)
+    assert told == (sleeper.pk, "delay", "Delay", "cancelled", "By identifier", clock.now)
+
+
 def test_cancelling_what_waits_leaves_the_others_of_the_connector_alone(sleeper, post, drain):
     for _ in OTHERS:
         post(sleeper.connector, {})

@@ -56,6 +56,17 @@ def test_a_refused_recipient_has_a_settled_row_that_says_why(channel, clock):
     assert row.reason == result.reason == "The address is on the blacklist of the channel."
 
 
+def test_repeating_the_call_leaves_what_was_refused_as_it_is(channel, clock):
+    """A deliberate further try says so (`again`)."""
+    BlacklistEntry.objects.create(channel=channel, address=ANA)
+    queue(channel, ANA)
+    before = Message.objects.values().get()
+    BlacklistEntry.objects.all().delete()
+    clock.tick(minutes=1)
+    queue(channel, ANA)
+    assert Message.objects.values().get() == before
+
+
 def test_the_row_knows_its_contact_and_its_cause(channel):
     contact = ContactFactory(phone=ANA)
     queue(channel, ANA, BEN, contact=contact, cause="run", cause_id=7)
