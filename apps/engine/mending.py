@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from datetime import timedelta
 from time import sleep
+from typing import Any
 
 from django.db import connection, transaction
 
@@ -19,6 +20,7 @@ from apps.core.due import LEASE, is_postgresql, owner
 from apps.core.trouble import Trouble, kind_of, said_by, sentence
 from apps.engine import calls, dialling
 from apps.engine.advance import Story
+from apps.engine.calls import Flight
 from apps.engine.group import LEAVES_WITHIN, Claim, TooLate, advance_group
 from apps.engine.models import Run
 from apps.engine.order import release_after
@@ -56,11 +58,15 @@ def take(claims: list[Claim]) -> list[Claim]:
             _passes.one()
             return left
         tried += 1
-        if tried >= AGAIN.get(kind, 1) if kind else True:
+        if tried >= _tries(kind):
             _one_by_one(claims, broke)
             return []
         sleep(0.01 * 2**tried)
     return []
+
+
+def _tries(kind: Trouble | None) -> int:
+    return AGAIN.get(kind, 1) if kind else 1
 
 
 def _kind(error: Exception) -> Trouble | None:
@@ -113,18 +119,24 @@ def _leased(claims: list[Claim]) -> list[Run]:
 
 
 def _one_by_one(claims: list[Claim], broke: Exception) -> None:
-    """Let each run show whether it can go on by itself; those that can't are put back, or fail."""
+    """Let each run show whether it can go on by itself; those that can't are put back, or fail.
+    There is not time for all when each waits for a lock, and none when the drain is to end: the
+    rest was not refused and is only put back."""
     logger.warning("A turn of %s runs is done again, one by one", len(claims), exc_info=broke)
     refused: list[tuple[Claim, Exception]] = []
+    untried: list[Claim] = []
     passed, until = 0, uptime() + ALONE_SECONDS
     with _short_waits():
         for claim in claims:
-            trouble = (claim, broke) if uptime() > until else _alone(claim)
-            if trouble is None:
+            if uptime() > until or calls.exchange().closing:
+                untried.append(claim)
+            elif (trouble := _alone(claim)) is None:
                 passed += 1
                 _passes.one()
             else:
                 refused.append(trouble)
+    for claim in untried:
+        _come_again(claim, SOON)
     if refused:
         put_back(refused, others_pass=bool(passed))
         if not passed:
@@ -169,7 +181,7 @@ def _alone(claim: Claim) -> tuple[Claim, Exception] | None:
             fail(claim, f"The run could not be saved: {said_by(broke)}")
             return None
         tried += 1
-        if tried >= AGAIN.get(kind, 1) if kind else True:
+        if tried >= _tries(kind):
             return claim, broke
         sleep(0.01 * 2**tried)
 
@@ -211,13 +223,17 @@ def put_back(refused: list[tuple[Claim, Exception]], others_pass: bool) -> None:
             continue
         wait = timedelta(seconds=WAITS[run.troubles]) if counts else SOON
         run.troubles += counts
-        if claim.flight is None:
-            _put_back(run, wait)
-        else:
-            _keep_in_hand(claim, wait)
+        _come_again(claim, wait)
 
 
-def _ours(run: Run) -> object:
+def _come_again(claim: Claim, wait: timedelta) -> None:
+    if claim.flight is None:
+        _put_back(claim.run, wait)
+    else:
+        _keep_in_hand(claim, claim.flight, wait)
+
+
+def _ours(run: Run) -> Any:
     return Run.objects.filter(
         pk=run.pk,
         state=Run.State.LEASED,
@@ -227,7 +243,7 @@ def _ours(run: Run) -> object:
 
 
 def _put_back(run: Run, wait: timedelta) -> None:
-    _ours(run).update(  # type: ignore[attr-defined]
+    _ours(run).update(
         state=Run.State.DUE,
         wake_at=clock.now() + wait,
         attempts=max(run.attempts - 1, 0),
@@ -237,13 +253,10 @@ def _put_back(run: Run, wait: timedelta) -> None:
     )
 
 
-def _keep_in_hand(claim: Claim, wait: timedelta) -> None:
-    run, flight = claim.run, claim.flight
-    assert flight is not None
+def _keep_in_hand(claim: Claim, flight: Flight, wait: timedelta) -> None:
+    run = claim.run
     wait = min(wait, LEASE)  # it is not given more than that ahead of time (leases.py)
-    _ours(run).update(  # type: ignore[attr-defined]
-        troubles=run.troubles, lease_until=clock.now() + wait + LEASE
-    )
+    _ours(run).update(troubles=run.troubles, lease_until=clock.now() + wait + LEASE)
     flight.run, flight.rests_until = run, uptime() + wait.total_seconds()
 
 
@@ -251,9 +264,7 @@ def fail(claim: Claim, error: str) -> None:
     """End a run that can't go on. What its call was answered is kept."""
     run = claim.run
     with transaction.atomic():
-        ended = _ours(
-            run
-        ).update(  # type: ignore[attr-defined]
+        ended = _ours(run).update(
             state=Run.State.FAILED,
             error=error[:300],
             finished_at=clock.now(),

@@ -17,6 +17,7 @@ from django.db.models import Case, F, Value, When
 
 from apps.core import clock
 from apps.core.clock import uptime
+from apps.core.dialect import clean
 from apps.core.due import LEASE, moment, owner, skip_locked
 from apps.core.http.messages import Failure, Kind, Request, Response
 from apps.core.http.outgoing import Answer, Share, outgoing
@@ -38,6 +39,8 @@ LEAVES_WITHIN = 30.0
 # time up to the longest, so many times.
 LONGEST_WAIT = timedelta(minutes=5)
 MAX_TRIES = 12
+# Whatever a provider asks for, it is asked again after a day.
+LONGEST_ASKED = timedelta(days=1)
 LOST = "The answer of the gateway was lost."
 
 
@@ -222,8 +225,8 @@ def ask_again(message: Message, again: Again) -> None:
     Message.objects.filter(pk=message.pk, state=State.SENDING, **ours).update(
         state=State.QUEUED,
         tries=F("tries") + 1,
-        wake_at=clock.now() + again.after,
-        reason=again.reason[:300],
+        wake_at=clock.now() + min(again.after, LONGEST_ASKED),
+        reason=clean(again.reason)[:300],
         lease_until=None,
         lease_epoch=F("lease_epoch") + 1,
     )
@@ -232,6 +235,7 @@ def ask_again(message: Message, again: Again) -> None:
 def settle(message: Message, state: str, **columns: Any) -> None:
     """Write the outcome, whatever became of the lease meanwhile: it is the truth. A row that was
     erased (messaging/erasing.py) keeps only what became of it."""
+    columns = {name: clean(text) for name, text in columns.items()}
     open_or_unknown = (*Message.OPEN, State.UNKNOWN)
     told = {
         name: Case(When(address="", then=F(name)), default=Value(value))

@@ -1,6 +1,21 @@
 import pytest
 
+from apps.core.http.guard import AllowList
 from apps.engine.models import Run
+from tests.servers import serving
+
+
+@pytest.fixture
+def outside(settings):
+    """Loopback may be called, as often as a test likes."""
+    settings.HTTP_ALLOW = AllowList.read(["127.0.0.1"])
+    settings.HTTP_PER_MINUTE = 0
+
+
+@pytest.fixture
+def server():
+    with serving() as made:
+        yield made
 
 
 @pytest.fixture

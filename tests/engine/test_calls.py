@@ -9,27 +9,12 @@ from django.test import override_settings
 from apps.actions.kinds.http_api import HttpApi
 from apps.actions.kinds.stop import StopRun
 from apps.connectors.on_error import OnError
-from apps.core.http.guard import AllowList
 from apps.core.http.outgoing import outgoing
 from apps.engine import again, calls, turn
 from apps.engine.models import Attempt, Call, Delay, Run
 from tests.factories import published
-from tests.servers import serving
 
-pytestmark = pytest.mark.django_db
-
-
-@pytest.fixture(autouse=True)
-def outside(settings):
-    """Loopback may be called, as often as a test likes."""
-    settings.HTTP_ALLOW = AllowList.read(["127.0.0.1"])
-    settings.HTTP_PER_MINUTE = 0
-
-
-@pytest.fixture
-def server():
-    with serving() as made:
-        yield made
+pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("outside")]
 
 
 def call(server, **columns):

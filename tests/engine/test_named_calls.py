@@ -10,29 +10,21 @@ from django.db import OperationalError, connection, connections
 from apps.actions.kinds.add_note import AddNote
 from apps.actions.kinds.http_api import HttpApi
 from apps.core import clock as core_clock
-from apps.core.http.guard import AllowList
 from apps.core.http.outgoing import outgoing
 from apps.crm.models import Note
 from apps.engine import again, calls, cancel, dialling, group, mending, rounds, turn
 from apps.engine.models import Attempt, Call, Run
 from tests.factories import published
-from tests.servers import serving
 
-pytestmark = pytest.mark.django_db
+pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("outside")]
 ANA = "+4915112345678"
 
 
-@pytest.fixture(autouse=True)
-def outside(settings):
-    settings.HTTP_ALLOW = AllowList.read(["127.0.0.1"])
-    settings.HTTP_PER_MINUTE = 0
-
-
 @pytest.fixture
-def server():
-    with serving() as made:
-        made.answer = lambda asked: (200, {}, b'{"path": "%s"}' % asked.path.encode())
-        yield made
+def server(server):
+    made = server
+    made.answer = lambda asked: (200, {}, b'{"path": "%s"}' % asked.path.encode())
+    return made
 
 
 def ask(server, label, method="POST", **columns):

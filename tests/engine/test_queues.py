@@ -3,26 +3,23 @@
 import pytest
 
 from apps.actions.kinds.http_api import HttpApi
-from apps.core.http.guard import AllowList
 from apps.engine import calls, queues
 from apps.engine.models import Attempt, Call, Delay, Queue, Run
 from apps.engine.sweep import sweep
 from tests.factories import published
-from tests.servers import serving
 
-pytestmark = pytest.mark.django_db
-
-
-@pytest.fixture(autouse=True)
-def outside(settings):
-    settings.HTTP_ALLOW = AllowList.read(["127.0.0.1"])
-    settings.HTTP_PER_MINUTE = 0
+pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("outside")]
 
 
 @pytest.fixture
-def server():
-    with serving() as made:
-        yield made
+def post(post, clock):
+    """One event comes after the other, so that there is an order to keep."""
+
+    def send(*args):
+        clock.tick(milliseconds=1)
+        return post(*args)
+
+    return send
 
 
 def call(url, **columns):
@@ -133,13 +130,13 @@ def test_when_the_limit_is_lifted_all_go_on(server, post, drain, clock, settings
 NOBODY = "http://127.0.0.1:1"
 
 
-def silence(post, drain, connector, runs, first=0):
+def silence(post, drain, connector, runs):
     """Five calls find nobody; the others wait."""
     for n in range(5):
-        post(connector, {"n": first + n})
+        post(connector, {"n": n})
         drain()
-    for n in range(runs - 5):
-        post(connector, {"n": first + 5 + n})
+    for n in range(5, runs):
+        post(connector, {"n": n})
     drain()
 
 

@@ -12,7 +12,7 @@ from apps.actions.kinds.stop import StopRun
 from apps.core.models import Notice
 from apps.core.notices import current
 from apps.crm.models import Note
-from apps.engine import group, mending, rounds, turn
+from apps.engine import calls, group, mending, rounds, turn
 from apps.engine.models import Run
 from apps.messaging import delivery, outbox
 from apps.messaging.models import Message
@@ -118,6 +118,41 @@ def test_a_run_that_is_refused_alone_while_others_pass_fails_at_the_fifth_time(p
     assert guilty.state == "failed"
     assert guilty.error.startswith("It was refused 5 times while others passed: PostgreSQL ended")
     assert Run.objects.filter(state="done").count() == 5
+
+
+def test_runs_that_there_was_no_time_to_try_alone_are_not_held_guilty(
+    post, clock, refuse, monkeypatch
+):
+    """One passes, one is refused, and for the last one there is no time."""
+    connector = note()
+    for n in range(3):
+        post(connector, {"phone": f"+49151{n:08d}"})
+    first, guilty, untried = Run.objects.order_by("pk")
+    refuse.error, refuse.only = refusal(errors.QueryCanceled("statement timeout")), guilty.pk
+    alone, now = mending._alone, [0.0]
+
+    def takes_long(claim):
+        now[0] += 3.0
+        return alone(claim)
+
+    monkeypatch.setattr(mending, "_alone", takes_long)
+    monkeypatch.setattr(mending, "uptime", lambda: now[0])
+    go(clock)
+    found = dict(Run.objects.values_list("pk", "troubles"))
+    assert found == {first.pk: 0, guilty.pk: 1, untried.pk: 0}
+    assert dict(Run.objects.values_list("pk", "state")) == {
+        first.pk: "done",
+        guilty.pk: "due",
+        untried.pk: "due",
+    }
+
+
+def test_a_drain_that_is_to_end_puts_back_what_it_can_not_do(post, clock, refuse):
+    post(note(), {"phone": "+4915100000000"})
+    refuse.error = refusal(FULL)
+    calls.exchange().closing = True
+    go(clock)
+    assert Run.objects.values_list("state", "attempts", "troubles").get() == ("due", 0, 0)
 
 
 def test_a_run_that_moves_starts_to_count_anew(post, clock, refuse):

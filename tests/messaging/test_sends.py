@@ -230,3 +230,18 @@ def test_at_the_end_a_send_under_way_is_given_up_on_purpose(server, provider):
     assert rows() == [("unknown", 0)]
     assert delivery.under_way() == []
     never.set()
+
+
+def test_what_a_provider_calls_a_message_can_be_stored_whatever_it_is(server, provider, drain):
+    server.answer = lambda asked: (200, {}, b'{"id": "p\\u0000\\ud800-%d"}' % len(server.asked))
+    queue(channel(), ANA, BEN)
+    drain()
+    found = Message.objects.order_by("provider_id").values_list("state", "provider_id")
+    assert list(found) == [("sent", "p-1"), ("sent", "p-2")]
+
+
+def test_a_provider_can_put_a_message_off_for_a_day_at_most(server, provider, drain, clock):
+    server.answer = lambda asked: (429, {"Retry-After": "80000000000"}, b"")
+    queue(channel(), ANA)
+    drain()
+    assert Message.objects.get().wake_at == clock.now + delivery.LONGEST_ASKED
