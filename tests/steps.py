@@ -12,7 +12,8 @@ from apps.core import clock, database_time, due
 from apps.engine import clock_steps, upkeep
 from apps.engine.agenda import look
 
-HOUR = timedelta(hours=1)
+HOUR, MINUTE, MOMENT = timedelta(hours=1), timedelta(minutes=1), timedelta(seconds=3)
+BOTH_WAYS = pytest.mark.parametrize("step", [HOUR, -HOUR])
 STATE = [(clock, "_line"), (clock_steps, "witness"), (upkeep, "_done_at")]
 
 
@@ -77,3 +78,14 @@ class Clocks:
         self._processes[name] = [getattr(module, attribute) for module, attribute in STATE]
         for (module, attribute), value in zip(STATE, ours, strict=True):
             setattr(module, attribute, value)
+
+
+def left(row: Any, clocks: Clocks) -> timedelta:
+    """How long until it wakes, by the database's clock."""
+    row.refresh_from_db()
+    wake_at: datetime = row.wake_at
+    return wake_at - clocks.shown
+
+
+def close(one: Any, other: Any, by: timedelta = MOMENT) -> bool:
+    return bool(abs(one - other) < by)

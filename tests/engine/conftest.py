@@ -1,8 +1,10 @@
 import pytest
 
 from apps.core.http.guard import AllowList
+from apps.engine.agenda import look
 from apps.engine.models import Run
 from tests.servers import serving
+from tests.steps import Clocks
 
 
 @pytest.fixture
@@ -30,3 +32,11 @@ def send(post, clock):
         return list(Run.objects.exclude(pk__in=before).order_by("pk"))
 
     return events
+
+
+@pytest.fixture
+def clocks(monkeypatch):
+    """Clocks that can be put on and back; this process has read the database's."""
+    made = Clocks(monkeypatch)
+    look()
+    return made

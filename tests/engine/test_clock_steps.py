@@ -10,41 +10,20 @@ from apps.actions.http.request import SECONDS
 from apps.actions.kinds.delay import Delay as DelayAction
 from apps.actions.kinds.http_api import HttpApi
 from apps.actions.kinds.stop import StopRun
-from apps.core.http.guard import AllowList
 from apps.core.http.outgoing import outgoing
 from apps.core.models import Installation
-from apps.engine import clock_steps, leases, rate, upkeep
+from apps.engine import clock_steps, leases, upkeep
 from apps.engine.agenda import look
-from apps.engine.breaker import FAILURES, PAUSE, Breaker
 from apps.engine.claims import claim_batch
 from apps.engine.dialling import abandon_stale
-from apps.engine.models import Attempt, Call, Delay, Queue, Run
+from apps.engine.models import Attempt, Call, Delay, Run
 from apps.engine.turn import take_turn
 from apps.messaging import delivery, outbox
 from tests.factories import ChannelFactory, published
 from tests.long_jobs.models import Counting
-from tests.servers import serving
-from tests.steps import HOUR, Clocks
+from tests.steps import BOTH_WAYS, HOUR, MINUTE, close, left
 
-pytestmark = pytest.mark.django_db
-MINUTE = timedelta(minutes=1)
-MOMENT = timedelta(seconds=3)
-BOTH_WAYS = pytest.mark.parametrize("step", [HOUR, -HOUR])
-
-
-@pytest.fixture
-def clocks(monkeypatch):
-    made = Clocks(monkeypatch)
-    look()
-    return made
-
-
-@pytest.fixture
-def server(settings):
-    settings.HTTP_ALLOW = AllowList.read(["127.0.0.1"])
-    settings.HTTP_PER_MINUTE = 0
-    with serving() as made:
-        yield made
+pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("outside")]
 
 
 @pytest.fixture
@@ -54,16 +33,6 @@ def asking(server):
     return published(
         [(HttpApi, {"label": "Ask", "method": "GET", "url": f"{server.url}/x", **retry})]
     )
-
-
-def left(row, clocks):
-    """How long until it wakes, by the database's clock."""
-    row.refresh_from_db()
-    return row.wake_at - clocks.shown
-
-
-def close(one, other, by=MOMENT):
-    return abs(one - other) < by
 
 
 # --- the host's clock -----------------------------------------------------------------------------
@@ -404,105 +373,3 @@ def test_a_clock_that_is_put_on_by_a_moment_is_only_followed(post, clocks):
     look()
     assert Run.objects.get().lease_until == run.lease_until
     assert not Installation.objects.filter(clock_stepped__gt=0).exists()
-
-
-# --- limits and pauses ----------------------------------------------------------------------------
-
-
-@pytest.fixture
-def limited(server, settings):
-    """A connector whose calls may be ten in a minute."""
-    settings.HTTP_PER_MINUTE = 10
-
-    def made(over_limit):
-        columns = {"label": "X", "method": "GET", "url": f"{server.url}/x"}
-        return published([(HttpApi, {**columns, "over_limit": over_limit})])
-
-    return made
-
-
-def test_calls_are_not_refused_for_an_hour_after_a_step_back(post, drain, clocks, server, limited):
-    """r17, fail: ten calls, then the clock is put back."""
-    connector = limited("fail")
-    for n in range(10):
-        post(connector, {"n": n})
-    drain()
-    post(connector, {"n": 99})  # accepted and not begun
-    clocks.step(-HOUR)
-    post(connector, {"n": 100})
-    drain()
-    assert len(server.asked) == 12
-    assert set(Run.objects.values_list("state", flat=True)) == {"done"}
-
-
-def test_calls_do_not_wait_for_an_hour_after_a_step_back(post, drain, clocks, server, limited):
-    """r17, wait."""
-    connector = limited("wait")
-    for n in range(15):
-        post(connector, {"n": n})
-    drain()
-    assert len(server.asked) == 10
-    clocks.step(-HOUR)
-    look()
-    assert Delay.objects.filter(state="waiting").count() == 5
-    assert left(Queue.objects.get(), clocks) <= MINUTE
-    for _ in range(7):
-        clocks.tick(seconds=10)
-        drain()
-    assert len(server.asked) == 15
-
-
-@BOTH_WAYS
-def test_the_minute_of_a_step_has_twice_the_limit_at_most(
-    post, drain, clocks, server, limited, step
-):
-    connector = limited("wait")
-    for n in range(40):
-        post(connector, {"n": n})
-    drain()
-    clocks.step(step)
-    for _ in range(6):
-        drain()
-        clocks.tick(seconds=9)
-    assert len(server.asked) <= 20
-
-
-@BOTH_WAYS
-def test_the_pause_of_a_host_that_does_not_answer_is_no_longer(clocks, step):
-    from apps.core.http.messages import Failure, Kind
-
-    breaker = Breaker()
-    for _ in range(FAILURES):
-        breaker.saw("host", Failure("Nobody", Kind.CONNECT, sent=False, took_us=0))
-    clocks.step(step)
-    look()
-    assert close(breaker.left_of_pause("host"), PAUSE)
-    clocks.tick(seconds=31)
-    assert breaker.left_of_pause("host") is None
-
-
-@BOTH_WAYS
-def test_the_rate_of_a_connector_is_no_other(clocks, step):
-    assert [rate.take(1, 2) for _ in range(3)] == [0, 0, 30]
-    clocks.step(step)
-    look()
-    assert rate.take(1, 2) == 30
-    clocks.tick(seconds=30)
-    assert rate.take(1, 2) == 0
-
-
-# --- ordinary tasks -------------------------------------------------------------------------------
-
-
-def test_a_host_that_was_ahead_leaves_no_task_waiting_for_an_hour(clocks):
-    from django_q.models import OrmQ, Schedule
-
-    from apps.engine.sweep import ensure_schedule
-
-    ensure_schedule()
-    ahead = clocks.true + HOUR
-    Schedule.objects.update(next_run=ahead)
-    OrmQ.objects.create(key="switchboard", payload="x", lock=ahead)
-    upkeep.do()
-    assert all(close(made.next_run, clocks.true) for made in Schedule.objects.all())
-    assert OrmQ.objects.get().lock - clocks.true <= timedelta(minutes=4)
