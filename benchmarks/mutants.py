@@ -95,13 +95,15 @@ ROOMS = [
         "apps/engine",
         "calls dialling limits queues rounds agenda sweep leases clock_steps jobs",
         "engine/test_calls engine/test_named_calls engine/test_rate engine/test_queues"
-        " engine/test_sweep engine/test_clock_steps engine/test_clock_limits engine/test_jobs engine/test_waking"
+        " engine/test_sweep engine/test_clock_steps engine/test_clock_limits engine/test_jobs"
+        " engine/test_waking"
         " engine/test_trouble engine/test_schedules actions/kinds/test_http_api_failures",
     ),
     Room(
         "apps/core",
         "due jobs trouble",
-        "engine/test_sweep engine/test_jobs engine/test_claims engine/test_clock_steps engine/test_clock_limits"
+        "engine/test_sweep engine/test_jobs engine/test_claims engine/test_clock_steps"
+        " engine/test_clock_limits"
         " engine/test_trouble engine/test_drain",
     ),
     Room("apps/core", "phone", "core/test_phone"),
