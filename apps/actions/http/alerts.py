@@ -17,6 +17,8 @@ from apps.connectors.models import Action, Performing
 from apps.core import clock, rows
 
 EVERY = timedelta(hours=1)
+# Two readings of the clock differ by less; what lies further ahead was written before a step back.
+AHEAD = timedelta(minutes=1)
 
 
 class HttpAlert(models.Model):
@@ -31,8 +33,12 @@ class HttpAlert(models.Model):
 
 def last_mail(action_uid: UUID) -> datetime | None:
     """When the last alert went out, if that keeps the next one back."""
-    found = HttpAlert.objects.filter(action_uid=action_uid, mailed_at__gt=clock.now() - EVERY)
+    found = HttpAlert.objects.filter(_holds_back(clock.now()), action_uid=action_uid)
     return found.values_list("mailed_at", flat=True).first()
+
+
+def _holds_back(now: datetime) -> Q:
+    return Q(mailed_at__gt=now - EVERY, mailed_at__lt=now + AHEAD)
 
 
 def reset(action_uid: UUID) -> None:
@@ -63,8 +69,7 @@ def tell(run: Performing, action: Action, recipients: list[str], why: str) -> No
 def _claim(uid: UUID) -> bool:
     """Compare and swap: whoever takes the hour sends the mail."""
     now = clock.now()
-    free = Q(mailed_at__isnull=True) | Q(mailed_at__lte=now - EVERY)
-    if HttpAlert.objects.filter(free, action_uid=uid).update(mailed_at=now):
+    if HttpAlert.objects.filter(~_holds_back(now), action_uid=uid).update(mailed_at=now):
         return True
     return rows.insert_unless_taken(HttpAlert(action_uid=uid, mailed_at=now)) is not None
 

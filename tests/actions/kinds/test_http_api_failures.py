@@ -66,6 +66,18 @@ def test_only_one_worker_takes_the_hour(clock):
     assert [alerts._claim(uid), alerts._claim(uid)] == [True, False]
 
 
+def test_after_a_clock_is_put_back_the_hour_is_free(clock):
+    uid = uuid.uuid4()
+    assert alerts._claim(uid)
+    clock.tick(hours=-2)
+    assert alerts.last_mail(uid) is None
+    assert [alerts._claim(uid), alerts._claim(uid)] == [True, False]
+    # Another process reads the clock a little differently.
+    clock.tick(seconds=-1)
+    assert alerts.last_mail(uid) is not None
+    assert not alerts._claim(uid)
+
+
 def test_over_the_rate_limit_is_mailed_and_what_goes_well_is_not(
     server, post, drain, clock, run_tasks, smtp, settings
 ):
