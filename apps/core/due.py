@@ -13,6 +13,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any, ClassVar, Self
 
 from django.db import connection, models
+from django.db.models.functions import Greatest
 
 from apps.core import clock, rows
 
@@ -68,10 +69,12 @@ class Due(models.Model):
 
     @classmethod
     def carry_leases(cls, by: timedelta) -> None:
-        """The clock was put on by so much: what this process holds, it holds as long as before."""
+        """The clock was put on (or, below nought, back) by so much: what this process holds, it
+        holds as long as before. (After a step back somebody else may have cut it down already.)"""
         table: Any = cls._default_manager
         held = table.filter(state__in=list(cls.ON_EXPIRY), lease_owner=owner())
-        held.update(lease_until=models.F("lease_until") + by)
+        carried = Greatest(models.F("lease_until") + by, clock.now() + LEASE)
+        held.update(lease_until=carried if by < timedelta() else models.F("lease_until") + by)
 
     @classmethod
     def carry_waits(cls, by: timedelta) -> None:

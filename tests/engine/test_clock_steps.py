@@ -175,8 +175,22 @@ def test_a_lease_that_nobody_could_have_is_cut_down(post, clocks):
     clocks.restart()
     look()
     upkeep.when_due()
-    assert Run.objects.get().lease_until - clocks.shown <= leases.LONGEST
+    assert close(Run.objects.get().lease_until - clocks.shown, MINUTE)
     assert timedelta(seconds=SECONDS) + MINUTE <= leases.LONGEST
+
+
+def test_who_was_late_to_see_a_step_back_keeps_what_others_cut_down(post, clocks):
+    post(published([(StopRun, {})]), {})
+    with clocks.process("late"):
+        look()
+        assert len(claim_batch()) == 1
+    look()
+    clocks.step(-HOUR)
+    look()
+    upkeep.do()
+    with clocks.process("late"):
+        look()
+    assert close(Run.objects.get().lease_until - clocks.shown, MINUTE)
 
 
 # --- waits ----------------------------------------------------------------------------------------
