@@ -5,21 +5,31 @@ import re
 import shutil
 import subprocess
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 from benchmarks.speed.shop import BODY
-from tests.installation import Installation
 
 CLIENTS = 20
 
 
-def accept(installation: Installation, flow: dict[str, Any], seconds: int) -> dict[str, float]:
-    """Post for `seconds`; {"per_second", "p50_ms", "p99_ms", "refused"}."""
+class Served(Protocol):
+    """An installation that answers, or whatever else has an address and a directory."""
+
+    home: Path
+    url: str
+
+
+def accept(
+    installation: Served, flow: dict[str, Any], seconds: int, mark: str = "e"
+) -> dict[str, float]:
+    """Post for `seconds`, events named <mark>-1, <mark>-2, …; {"requests", "per_second", "p50_ms",
+    "p99_ms", "refused"}."""
     script = installation.home / "post.lua"
-    body = json.dumps(json.dumps(BODY))
+    before, after = json.dumps(BODY | {"event_id": f"{mark}-<n>"}).split("<n>")
     script.write_text(
-        "wrk.method = 'POST'\nwrk.headers['Content-Type'] = 'application/json'\n"
-        f"wrk.body = {body}\n"
+        "wrk.method = 'POST'\nwrk.headers['Content-Type'] = 'application/json'\nlocal n = 0\n"
+        f"local before, after = {json.dumps(before)}, {json.dumps(after)}\n"
+        "function request() n = n + 1; return wrk.format(nil, nil, nil, before .. n .. after) end\n"
     )
     done = subprocess.run(
         [
@@ -37,6 +47,7 @@ def accept(installation: Installation, flow: dict[str, Any], seconds: int) -> di
     ).stdout
     refused = re.search(r"Non-2xx or 3xx responses: (\d+)", done)
     return {
+        "requests": float(_found(r"(\d+) requests in", done)),
         "per_second": float(_found(r"Requests/sec:\s+([\d.]+)", done)),
         "p50_ms": _milliseconds(_found(r"\n +50% +(\S+)", done)),
         "p99_ms": _milliseconds(_found(r"\n +99% +(\S+)", done)),

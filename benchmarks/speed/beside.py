@@ -14,7 +14,8 @@ from apps.core import clock
 from benchmarks.speed import machine
 from benchmarks.speed.echo import Echo
 from benchmarks.speed.figures import SHARE, fresh, of
-from benchmarks.speed.slow import _at, _connector, _Posts
+from benchmarks.speed.posting import Posts, at
+from benchmarks.speed.slow import connector
 from tests.installation import ROOT, Installation
 
 RESULT = Path(__file__).parent.parent / "beside.md"
@@ -29,7 +30,7 @@ def main(server: str) -> None:
     with fresh(server) as installation:
         installation.env["SWITCHBOARD_HTTP_ALLOW"] = "127.0.0.1"
         installation.env["SWITCHBOARD_HTTP_PER_MINUTE"] = "0"
-        other = _connector(installation, echo, "other")
+        other = connector(installation, echo, "other")
         sender = _sender(installation)
         installation.serve()
         # The workers, with a gateway that speaks to the echo.
@@ -56,7 +57,7 @@ def _sender(installation: Installation) -> str:
 
 
 def _send(installation: Installation, token: str, mark: str) -> threading.Thread:
-    posts = _Posts(installation, token, SENDS_RATE, of(SECONDS), lambda n: f"{mark}-{n}")
+    posts = Posts(installation, token, SENDS_RATE, of(SECONDS), lambda n: f"{mark}-{n}")
     posts.more = lambda n: {"to": f"+49151{abs(hash((mark, n))) % 10**8:08d}"}
     return posts
 
@@ -115,7 +116,7 @@ def _pairs(
         beside = trouble(f"trouble{mark}")
         troubled = _window(installation, echo, other, of(SECONDS), f"beside{mark}", beside)
         pairs.append((plain, troubled))
-        print(f"p99 {_at(plain, 99):.1f} ms, beside it {_at(troubled, 99):.1f} ms", flush=True)
+        print(f"p99 {at(plain, 99):.1f} ms, beside it {at(troubled, 99):.1f} ms", flush=True)
     return pairs
 
 
@@ -128,14 +129,14 @@ def _window(
     beside: threading.Thread | None,
 ) -> list[float]:
     """Milliseconds from each post to its call, sorted."""
-    posts = _Posts(installation, other, RATE, seconds, lambda n: f"now/{mark}-{n}")
+    posts = Posts(installation, other, RATE, seconds, lambda n: f"now/{mark}-{n}")
     threads = [posts, *([beside] if beside else [])]
     for thread in threads:
         thread.start()
     for thread in threads:
         thread.join()
     time.sleep(2)
-    return sorted((echo.asked_at[f"/{path}"] - at) * 1000 for path, at in posts.sent.items())
+    return sorted((echo.asked_at[f"/{path}"] - sent) * 1000 for path, sent in posts.sent.items())
 
 
 def _write(server: str, cases: dict[str, list[Pair]]) -> None:
@@ -154,11 +155,11 @@ def _write(server: str, cases: dict[str, list[Pair]]) -> None:
     for name, pairs in cases.items():
         for number, (plain, beside) in enumerate(pairs, 1):
             lines.append(
-                f"| {name} | {number} | {_at(plain, 50):.1f} | {_at(plain, 99):.1f} | "
-                f"{_at(beside, 50):.1f} | {_at(beside, 99):.1f} | "
-                f"{_at(beside, 99) / _at(plain, 99):.2f} |"
+                f"| {name} | {number} | {at(plain, 50):.1f} | {at(plain, 99):.1f} | "
+                f"{at(beside, 50):.1f} | {at(beside, 99):.1f} | "
+                f"{at(beside, 99) / at(plain, 99):.2f} |"
             )
-        ratio = median(_at(beside, 99) / _at(plain, 99) for plain, beside in pairs)
+        ratio = median(at(beside, 99) / at(plain, 99) for plain, beside in pairs)
         lines.append(f"| {name} | **median** | | | | | **{ratio:.2f}** |")
     RESULT.write_text("\n".join(lines) + "\n")
     print(f"Written to {RESULT.relative_to(ROOT)}")

@@ -17,9 +17,9 @@ def complete(installation: Installation, flow: dict[str, Any], runs: int) -> dic
     worker = installation.work()
     begin, end = runs * 95 // 100, runs * 5 // 100
     wait_until(installation, begin)
-    first = (_open(installation), time.monotonic(), *_cpu(worker.pid))
+    first = (_open(installation), time.monotonic(), *_cpu(installation, worker.pid))
     wait_until(installation, end)
-    last = (_open(installation), time.monotonic(), *_cpu(worker.pid))
+    last = (_open(installation), time.monotonic(), *_cpu(installation, worker.pid))
     wait_until(installation, 0)
     stop(worker)
     done, seconds, of_worker, of_postgres = (
@@ -49,5 +49,6 @@ def _open(installation: Installation) -> int:
     return int(installation.query(OPEN)[0][0])
 
 
-def _cpu(pid: int) -> tuple[float, float]:
-    return machine.cpu_seconds(pid), machine.postgres_cpu_seconds()
+def _cpu(installation: Installation, pid: int) -> tuple[float, float]:
+    of_postgres = machine.postgres_cpu_seconds(installation.env["DATABASE_URL"])
+    return machine.cpu_seconds(pid), of_postgres

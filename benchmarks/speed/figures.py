@@ -12,6 +12,7 @@ from typing import Any
 
 from apps.core import clock
 from benchmarks.speed import accept, complete, machine, waking
+from benchmarks.speed.posting import at
 from tests.installation import ROOT, Installation, installed
 
 RESULT = Path(__file__).parent.parent / "figures.md"
@@ -127,7 +128,7 @@ def waking_among_many(server: str) -> str:
         "## Due to running\n\n"
         f"{due} delays that end within half a minute, among {asleep:,} that sleep on; from the due "
         "time to the next action of the run, in milliseconds: "
-        f"p50 {_at(late, 50):.1f}, p99 {_at(late, 99):.1f}, max {late[-1]:.1f}."
+        f"p50 {at(late, 50):.1f}, p99 {at(late, 99):.1f}, max {late[-1]:.1f}."
     )
     print(text, flush=True)
     return text
@@ -142,11 +143,7 @@ def flooded(server: str) -> str:
         "## A flood beside single events\n\n"
         f"{runs:,} due runs of one connector; meanwhile {samples} single events of another, one "
         "at a time, from stored to done, in milliseconds: "
-        f"p50 {_at(took, 50):.0f}, max {took[-1]:.0f}."
+        f"p50 {at(took, 50):.0f}, max {took[-1]:.0f}."
     )
     print(text, flush=True)
     return text
-
-
-def _at(values: list[float], percent: int) -> float:
-    return values[min(len(values) * percent // 100, len(values) - 1)]

@@ -21,13 +21,20 @@ def shape(database: str) -> str:
     with psycopg.connect(database) as connection:
         settings = {
             name: connection.execute(f"SHOW {name}").fetchone()[0]  # type: ignore[call-overload, index]
-            for name in ("server_version", "synchronous_commit", "fsync", "shared_buffers")
+            for name in (
+                "server_version",
+                "synchronous_commit",
+                "fsync",
+                "autovacuum",
+                "shared_buffers",
+            )
         }
     return (
         f"{os.cpu_count()} cores ({cpu}), Python {platform.python_version()}, PostgreSQL "
         f"{settings['server_version'].split()[0]} with synchronous_commit="
-        f"{settings['synchronous_commit']}, fsync={settings['fsync']}, shared_buffers="
-        f"{settings['shared_buffers']}; generator, server and database share the cores"
+        f"{settings['synchronous_commit']}, fsync={settings['fsync']}, autovacuum="
+        f"{settings['autovacuum']}, shared_buffers={settings['shared_buffers']}; generator, server "
+        "and database share the cores"
     )
 
 
@@ -44,27 +51,16 @@ def cpu_seconds(pid: int) -> float:
     return total / _TICK
 
 
-def machine_cpu_seconds() -> float:
-    """CPU time that the whole machine has used so far."""
-    user, nice, system, _, _, irq, softirq, *_ = map(
-        int, Path("/proc/stat").read_text().split("\n", 1)[0].split()[1:]
-    )
-    return (user + nice + system + irq + softirq) / _TICK
-
-
-def postgres_cpu_seconds() -> float:
-    """CPU time of the PostgreSQL server on this machine, those backends that ended included;
+def postgres_cpu_seconds(database: str) -> float:
+    """CPU time of the PostgreSQL server that has `database`, those backends that ended included;
     0 when it runs elsewhere."""
-    for comm in Path("/proc").glob("[0-9]*/comm"):
-        try:
-            if comm.read_text().strip() == "postgres":
-                pid = int(comm.parent.name)
-                parent = int((comm.parent / "stat").read_text().rpartition(")")[2].split()[1])
-                if (Path("/proc") / str(parent) / "comm").read_text().strip() != "postgres":
-                    return _with_ended(pid)
-        except OSError:
-            continue
-    return 0.0
+    with psycopg.connect(database) as connection:
+        backend = connection.info.backend_pid
+    try:
+        fields = Path(f"/proc/{backend}/stat").read_text().rpartition(")")[2].split()
+        return _with_ended(int(fields[1]))
+    except OSError:
+        return 0.0
 
 
 def _with_ended(pid: int) -> float:

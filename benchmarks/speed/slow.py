@@ -1,17 +1,13 @@
 """make prove, PART=slow: do slow endpoints of one connector hold up another? Written to slow.md."""
 
-import http.client
-import json
-import threading
 import time
-from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 from apps.core import clock
 from benchmarks.speed import machine
 from benchmarks.speed.echo import Echo
 from benchmarks.speed.figures import SHARE, fresh, of
+from benchmarks.speed.posting import Posts, at
 from tests.installation import ROOT, Installation
 
 RESULT = Path(__file__).parent.parent / "slow.md"
@@ -24,7 +20,7 @@ def main(server: str) -> None:
     with fresh(server) as installation:
         installation.env["SWITCHBOARD_HTTP_ALLOW"] = "127.0.0.1"
         installation.env["SWITCHBOARD_HTTP_PER_MINUTE"] = "0"
-        busy, other = (_connector(installation, echo, name) for name in ("busy", "other"))
+        busy, other = (connector(installation, echo, name) for name in ("busy", "other"))
         installation.serve()
         installation.work()
         time.sleep(5)
@@ -38,7 +34,7 @@ def main(server: str) -> None:
     _write(server, pairs)
 
 
-def _connector(installation: Installation, echo: Echo, name: str) -> str:
+def connector(installation: Installation, echo: Echo, name: str) -> str:
     """A connector that calls the path that its event names; its token."""
     return str(
         installation.python(
@@ -66,47 +62,15 @@ def _window(
     def path(n: int) -> str:
         return f"late/{LATE}/{mark}-{n}" if late and n % 20 == 0 else f"now/{mark}-{n}"
 
-    busy_posts = _Posts(installation, busy, BUSY_RATE, seconds, path)
-    posts = _Posts(installation, other, OTHER_RATE, seconds, lambda n: f"now/other-{mark}-{n}")
+    busy_posts = Posts(installation, busy, BUSY_RATE, seconds, path)
+    posts = Posts(installation, other, OTHER_RATE, seconds, lambda n: f"now/other-{mark}-{n}")
     for thread in (busy_posts, posts):
         thread.start()
     for thread in (busy_posts, posts):
         thread.join()
     time.sleep(2)
-    took = [(echo.asked_at[f"/{path}"] - at) * 1000 for path, at in posts.sent.items()]
+    took = [(echo.asked_at[f"/{path}"] - sent) * 1000 for path, sent in posts.sent.items()]
     return sorted(took)
-
-
-class _Posts(threading.Thread):
-    """Posts at a steady rate."""
-
-    def __init__(
-        self, installation: Installation, token: str, rate: int, seconds: int, path: Any
-    ) -> None:
-        super().__init__()
-        self.address = installation.url.removeprefix("http://")
-        self.token, self.rate, self.seconds, self.path = token, rate, seconds, path
-        self.sent: dict[str, float] = {}
-        # What an event holds besides its path.
-        self.more: Callable[[int], dict[str, str]] = lambda n: {}
-
-    def run(self) -> None:
-        connection = http.client.HTTPConnection(self.address)
-        begun = time.monotonic()
-        for n in range(self.rate * self.seconds):
-            time.sleep(max(0, begun + n / self.rate - time.monotonic()))
-            path = self.path(n)
-            self.sent[path] = time.monotonic()
-            headers = {"Content-Type": "application/json"}
-            body = json.dumps({"path": path, **self.more(n)})
-            connection.request("POST", f"/hooks/{self.token}", body, headers)
-            answer = connection.getresponse()
-            answer.read()
-            assert answer.status == 202, answer.status
-
-
-def _at(values: list[float], percent: int) -> float:
-    return values[min(len(values) * percent // 100, len(values) - 1)]
 
 
 def _write(server: str, pairs: list[tuple[list[float], list[float]]]) -> None:
@@ -123,8 +87,8 @@ def _write(server: str, pairs: list[tuple[list[float], list[float]]]) -> None:
     ]
     for number, (plain, slow) in enumerate(pairs, 1):
         lines.append(
-            f"| {number} | {_at(plain, 50):.1f} | {_at(plain, 99):.1f} | {_at(slow, 50):.1f} | "
-            f"{_at(slow, 99):.1f} | {_at(slow, 99) / _at(plain, 99):.2f} |"
+            f"| {number} | {at(plain, 50):.1f} | {at(plain, 99):.1f} | {at(slow, 50):.1f} | "
+            f"{at(slow, 99):.1f} | {at(slow, 99) / at(plain, 99):.2f} |"
         )
         print(lines[-1], flush=True)
     RESULT.write_text("\n".join(lines) + "\n")
