@@ -3,6 +3,7 @@ only one. PART=mutants, which tries the tests instead of the product, and PART=b
 commit to compare with, run only when they are named."""
 
 import os
+import signal
 import sys
 
 import psycopg
@@ -23,6 +24,8 @@ PARTS = {
 
 
 def main() -> None:
+    # What was started for a measurement ends with it.
+    signal.signal(signal.SIGTERM, lambda *told: sys.exit("Stopped."))
     part = os.environ.get("PART", "")
     if part == "mutants":
         mutants.main()

@@ -153,11 +153,13 @@ class Exchange:
 
     def start(self, flights: Iterable[Flight], leave_by: float | None = None) -> None:
         """Make the requests of committed intents; they leave at once, or not after `leave_by`."""
+        requests = {}
         for flight in flights:
             self._flights[flight.row.pk] = flight
             self._by_connector[flight.run.connector_id] += 1
-            request = keyed(flight.outcome.request, flight.row)
-            self._share.start({flight.row.pk: request}, leave_by)
+            requests[flight.row.pk] = keyed(flight.outcome.request, flight.row)
+        if requests:
+            self._share.start(requests, leave_by)
 
     def answers(self) -> list[Flight]:
         """The flights that have ended, each with its answer: the same ones until they are over.

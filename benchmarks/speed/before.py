@@ -2,8 +2,9 @@
 that whatever else the machine does hits both. Written to before.md.
 
 Both run in the production shape (benchmarks/target.py) on databases of their own of one server, and
-call one echo; only one has work at a time. The earlier tree is checked out beside this one, and
-gets packages of its own if its lock file differs. BEFORE_PAIRS (9) is the number of pairs.
+call one echo; only one has work at a time. The earlier tree is checked out beside this one (BEFORE
+may also be the folder of one that is), and gets packages of its own if its lock file differs.
+BEFORE_PAIRS (9) is the number of pairs.
 """
 
 import os
@@ -125,9 +126,7 @@ def main(server: str) -> None:
     pairs = []
     with ExitStack() as stack:
         homes = [Path(stack.enter_context(tempfile.TemporaryDirectory())) for _ in range(3)]
-        earlier = homes.pop() / "tree"
-        _git("worktree", "add", "--detach", str(earlier), base)
-        stack.callback(_git, "worktree", "remove", "--force", str(earlier))
+        earlier = _checked_out(base, homes.pop() / "tree", stack)
         echo, products = Echo(), []
         for tree, home in zip((earlier, ROOT), homes, strict=True):
             database = stack.enter_context(own_database(server))
@@ -140,11 +139,19 @@ def main(server: str) -> None:
             told = {product: product.measure(str(number)) for product in turns}
             pairs.append([told[product] for product in products])
             print({name: f"{_ratio(pairs[-1], name):.2f}" for name in FIGURES}, flush=True)
-    _write(server, base, pairs)
+    _write(server, _git("rev-parse", "--short", "HEAD", tree=earlier), pairs)
 
 
-def _git(*arguments: str) -> str:
-    told = subprocess.run(["git", *arguments], cwd=ROOT, check=True, capture_output=True, text=True)
+def _checked_out(base: str, tree: Path, stack: ExitStack) -> Path:
+    if Path(base).is_dir():
+        return Path(base).resolve()
+    _git("worktree", "add", "--detach", str(tree), base)
+    stack.callback(_git, "worktree", "remove", "--force", str(tree))
+    return tree
+
+
+def _git(*arguments: str, tree: Path = ROOT) -> str:
+    told = subprocess.run(["git", *arguments], cwd=tree, check=True, capture_output=True, text=True)
     return told.stdout.strip()
 
 
@@ -167,7 +174,7 @@ def _write(server: str, base: str, pairs: list[list[dict[str, float]]]) -> None:
     lines = [
         "# Before and now",
         "",
-        f"`PART=before BEFORE={_git('rev-parse', '--short', base)} make prove`, "
+        f"`PART=before BEFORE={base} make prove`, "
         f"{clock.now():%Y-%m-%d}, {len(pairs)} pairs. "
         f"{machine.shape(server)}. F1: {F1_SECONDS} s of posts by {accept.CLIENTS} clients; "
         f"F2: {F2_SECONDS} s of them, until all are done; first call: posts at {CALM_RATE} a "
