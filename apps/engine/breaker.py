@@ -38,10 +38,10 @@ class Breaker:
     def saw(self, host: str, answer: Response | Failure) -> bool | None:
         """Learn from a call's outcome; returns whether the host answered, None if that can't be
         said of it."""
-        if isinstance(answer, Failure):
+        if isinstance(answer, Failure) and answer.kind is not Kind.TOO_LARGE:
             if answer.kind not in _NOBODY:
                 return None
-        elif answer.status not in _OVERLOADED:
+        elif isinstance(answer, Failure) or answer.status not in _OVERLOADED:
             self._failures.pop(host, None)
             self._paused_until.pop(host, None)
             return True

@@ -11,7 +11,7 @@ from django.utils.text import Truncator
 from apps.connectors.outcomes import Call, Outcome
 from apps.core import clock, rows
 from apps.core.http.messages import Failure, Kind
-from apps.engine import calls, queues
+from apps.engine import calls, limits, queues
 from apps.engine.calls import Exchange, Flight, host_of
 from apps.engine.limits import Slots
 from apps.engine.models import Call as Row
@@ -39,6 +39,8 @@ class Calls:
         self._exchange = exchange
         self._slots = Slots()
         self._orphans: list[UUID] = []
+        # Queues whose run was told to try and did not come to it, and when another one may.
+        self._untried: dict[str, datetime] = {}
         self.flights: list[Flight] = []
         self.landed: list[Flight] = []
 
@@ -61,6 +63,11 @@ class Calls:
                 continue
             if self._slots.take(outcome.waits, queues.came_from(context.run, queues.LIMIT)):
                 return outcome
+            name = queues.of_host(host)
+            if queues.is_told(context.run, queues.TRY, name):
+                self._untried[name] = limits.next_free_at()
+                if outcome.waits:  # it keeps its place, as the first
+                    return Queued(name, "", self._untried[name])
             if outcome.waits:
                 return Queued(queues.LIMIT, "Waits for a free slot of the rate limit")
             failure = Failure(OVER_LIMIT, Kind.LIMITED, sent=False, took_us=0)
@@ -118,7 +125,11 @@ class Calls:
         write_outcomes([flight for flight in self.landed if not flight.is_stale])
         write_late_outcomes([flight for flight in self.landed if flight.is_stale])
         rows.insert([flight.row for flight in self.flights])
-        queues.hear({f.host: f.found for f in self.landed if f.tries and f.found is not None})
+        tried = {flight.host: flight.found for flight in self.landed if flight.tries}
+        for host in [host for host, found in tried.items() if found is None]:
+            self._untried.setdefault(queues.of_host(host), clock.now())
+        queues.hear({host: found for host, found in tried.items() if found is not None})
+        queues.let_others_try(self._untried)
 
 
 def write_outcomes(flights: list[Flight]) -> None:
@@ -161,7 +172,7 @@ def never_left(call_ids: list[UUID]) -> None:
     """These calls were committed, and their requests were not made."""
     if call_ids:
         Row.objects.filter(pk__in=call_ids, state=Row.State.SENDING).update(
-            state=Row.State.FAILED, error="It did not leave."
+            state=Row.State.FAILED, error="The request was not made."
         )
 
 

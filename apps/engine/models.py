@@ -127,7 +127,8 @@ class Run(Caused, Due):
     passage = models.IntegerField("pass", default=1)
     # Claims without progress: 1 gets a run claimed alone, more end it as poison.
     attempts = models.IntegerField(default=0)
-    # The queue that the run waits in, or was woken from (queues.py), until it calls or moves.
+    # The queue that the run waits in, or was woken from, until it calls or moves; "try " or "dead "
+    # in front is what it was told then (queues.py).
     queue = models.CharField(max_length=300, blank=True, default="", db_default="")
     # How often the installation refused this run alone while others passed (mending.py).
     troubles = models.IntegerField(default=0, db_default=0)
@@ -233,10 +234,15 @@ class Delay(models.Model):
     @property
     def waits_for(self) -> str:
         """In words, what a delay in a queue ends with; empty for all others."""
-        if not self.queue:
-            return ""
-        _, _, host = self.queue.partition(" ")
-        return f"until {host} answers" if host else "for a free slot of the rate limit"
+        return waits_for(self.queue)
+
+
+def waits_for(queue: str) -> str:
+    """In words, what those wait for who stand in a queue of that name; empty without a name."""
+    _, _, host = queue.partition(" ")
+    if host:
+        return f"until {host} answers"
+    return "for a free slot of the rate limit" if queue else ""
 
 
 class Queue(models.Model):
@@ -363,7 +369,7 @@ class Call(models.Model):
     run = loose_key(Run, null=True, db_index=False)
     passage = models.IntegerField(default=1)
     action_uid = models.UUIDField()
-    # The same for all tries of one action in one pass of a run.
+    # The same for all tries of one part of an action in one pass of a run.
     idempotency_key = models.CharField(max_length=64)
     state = models.CharField(max_length=10, choices=State, default=State.SENDING)
     # What was asked and what came back, without secrets: {"method", "url", "headers", "body"} and

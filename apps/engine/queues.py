@@ -8,8 +8,8 @@ so many more requests that nobody answers. One stretch of waiting is one entry i
 however often it is begun anew.
 """
 
-from collections.abc import Iterable
-from datetime import timedelta
+from collections.abc import Iterable, Mapping
+from datetime import datetime, timedelta
 from typing import Any
 
 from django.db import connection, transaction
@@ -184,6 +184,14 @@ def hear(heard: dict[str, bool]) -> None:
         waiting = Delay.objects.filter(queue=name, state=Delay.State.WAITING)
         last = waiting.aggregate(last=Max("pk"))["last"]
         queue.update(phase=Queue.Phase.CLOSED, dead_upto=last or 0, wake_at=clock.now())
+
+
+def let_others_try(untried: Mapping[str, datetime]) -> None:
+    """In a turn's transaction: the run that was told to try did not come to it (the account's limit
+    was used up, or its request was none). The next one may at the time that is given."""
+    for name, at in sorted(untried.items()):
+        trying = Queue.objects.filter(name=name, phase=Queue.Phase.TRYING)
+        trying.update(phase=Queue.Phase.CLOSED, wake_at=at)
 
 
 def mend() -> int:

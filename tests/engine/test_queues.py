@@ -1,6 +1,7 @@
 """Runs that wait for what they share: cheap, in order, and no longer than they must."""
 
 import pytest
+from django.urls import reverse
 
 from apps.actions.kinds.http_api import HttpApi
 from apps.engine import calls, queues
@@ -44,7 +45,7 @@ def asked(server):
 # --- the limit of calls
 
 
-def test_a_thousand_runs_behind_a_limit_write_tens_of_rows_a_minute(
+def test_hundreds_of_runs_behind_a_limit_write_tens_of_rows_a_minute(
     server, post, drain, clock, settings
 ):
     settings.HTTP_PER_MINUTE = 10
@@ -187,6 +188,70 @@ def test_a_run_that_tries_and_is_lost_is_followed_by_another(post, drain, clock)
     clock.tick(seconds=91)
     drain()
     assert count("waiting") == 0
+
+
+@pytest.mark.parametrize("over_limit", ["wait", "fail"])
+def test_who_tries_needs_a_slot_and_holds_up_nobody(post, drain, clock, settings, over_limit):
+    settings.HTTP_PER_MINUTE = 5
+    silence(post, drain, published([call(NOBODY, over_limit=over_limit)]), 12)
+    assert (count("waiting"), Call.objects.count()) == (7, 5)
+    clock.tick(seconds=31)
+    drain()
+    waiting = 7 if over_limit == "wait" else 6
+    assert (count("waiting"), Call.objects.count()) == (waiting, 5)
+    entries = Attempt.objects.count()
+    clock.tick(seconds=30)  # the slots of the first five are free
+    drain()
+    assert (count("waiting"), Call.objects.count()) == (0, 6)
+    assert Attempt.objects.count() == entries + waiting
+    assert Attempt.objects.filter(note__contains="another run has just tried").count()
+    assert not Queue.objects.filter(name=queues.LIMIT).exists()
+
+
+def test_an_answer_that_is_too_large_is_an_answer(server, post, drain, clock):
+    connector = published([call(server.url)])
+    good, server.answer = server.answer, lambda asked: (503, {}, b"")
+    silence(post, drain, connector, 10)
+    server.answer = lambda asked: (200, {}, b"x" * 2_000_000)
+    clock.tick(seconds=31)
+    drain()
+    server.answer = good
+    clock.tick(seconds=1)
+    drain()
+    assert count("waiting") == 0
+
+
+def text_of(client, name, *args):
+    return " ".join(client.get(reverse(name, args=args)).content.decode().split())
+
+
+def test_pages_say_what_a_run_waits_for(server, post, drain, clock, settings, admin_client):
+    """And in the timeline that stays when it has gone on."""
+    settings.HTTP_PER_MINUTE = 5
+    limited = published([call(server.url, over_limit="wait")])
+    for n in range(6):
+        post(limited, {"n": n})
+    drain()
+    behind = Run.objects.get(state="waiting")
+    page = text_of(admin_client, "admin:engine_run_change", behind.pk)
+    assert "Waiting for a free slot of the rate limit. Reload" in page
+    assert f"{clock.now.year + 9}" not in page and f"{clock.now.year + 10}" not in page
+    listed = text_of(admin_client, "admin:engine_run_changelist")
+    assert "for a free slot of the rate limit" in listed
+    delay = Delay.objects.get()
+    asks = text_of(admin_client, "admin:engine_delay_cancel", delay.pk)
+    assert f"Cancel run {behind.pk}? It waits for a free slot of the rate limit at its" in asks
+    clock.tick(seconds=61)
+    drain()
+    page = text_of(admin_client, "admin:engine_run_change", behind.pk)
+    assert "Waits for a free slot of the rate limit. It went on" in page
+
+
+def test_a_run_before_a_silent_host_says_so(post, drain, clock, admin_client):
+    silence(post, drain, published([call(NOBODY)]), 6)
+    behind = Run.objects.get(state="waiting")
+    page = text_of(admin_client, "admin:engine_run_change", behind.pk)
+    assert "Waiting until 127.0.0.1:1 answers. Reload" in page
 
 
 def test_new_runs_after_the_failure_wait_for_the_next_try(post, drain, clock):

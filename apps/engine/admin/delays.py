@@ -119,11 +119,7 @@ class DelayAdmin(LargeTableAdmin):
         delay = self.find(request, str(pk))
         page = reverse("admin:engine_run_change", args=[delay.run_id])
         if request.method != "POST":
-            question = (
-                f'Cancel the delay "{delay.label}" of run {delay.run_id}? The run ends as '
-                "cancelled: what would come after the delay does not happen."
-            )
-            return self.ask(request, question, "Cancel delay", {}, page)
+            return self.ask(request, _question(delay), "Cancel delay", {}, page)
         if patiently(lambda: delays.cancel_one(delay, by_hand(request))):
             self.message_user(request, "The delay was cancelled.", messages.SUCCESS)
         else:
@@ -146,3 +142,15 @@ class DelayAdmin(LargeTableAdmin):
         count = sum(ended)
         self.message_user(request, f"Cancelled: {count} of {len(chosen)} delays.", messages.SUCCESS)
         return None
+
+
+def _question(delay: Delay) -> str:
+    if delay.queue:
+        return (
+            f'Cancel run {delay.run_id}? It waits {delay.waits_for} at its action "{delay.label}", '
+            "which is then not done, nor is what would come after it."
+        )
+    return (
+        f'Cancel the delay "{delay.label}" of run {delay.run_id}? The run ends as cancelled: what '
+        "would come after the delay does not happen."
+    )

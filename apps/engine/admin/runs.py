@@ -19,7 +19,7 @@ from apps.engine.admin.again import RunsAgain
 from apps.engine.admin.columns import connector_link, connector_name, contact_link
 from apps.engine.admin.events import source
 from apps.engine.cancel import cancel_runs
-from apps.engine.models import Delay, Event, Run
+from apps.engine.models import Delay, Event, Run, waits_for
 from apps.engine.timeline import timeline
 
 STATE_COLOURS = {
@@ -71,9 +71,11 @@ class RunAdmin(RunsAgain):
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Run]:
         asleep = Delay.objects.filter(run=OuterRef("pk"), state=Delay.State.WAITING)
-        waiting = asleep.exclude(action_uid=None)
+        timed, queued = asleep.exclude(action_uid=None).filter(queue=""), asleep.exclude(queue="")
         runs = super().get_queryset(request).prefetch_related("connector", "contact")
-        return runs.defer("values").annotate(until=Subquery(waiting.values("wake_at")[:1]))
+        return runs.defer("values").annotate(
+            until=Subquery(timed.values("wake_at")[:1]), queued=Subquery(queued.values("queue")[:1])
+        )
 
     def get_search_results(self, request: HttpRequest, queryset: Any, search_term: str) -> Any:
         if search_term:
@@ -102,7 +104,7 @@ class RunAdmin(RunsAgain):
 
     @display(description="Waiting until", empty_value="–")
     def waits_until(self, run: Any) -> Any:
-        return run.until
+        return run.until or waits_for(run.queued or "")
 
     def page_context(self, request: HttpRequest, row: Run) -> dict[str, Any]:
         numbers = Revision.objects.filter(pk=row.revision_id).values_list("number", flat=True)
@@ -113,6 +115,7 @@ class RunAdmin(RunsAgain):
             "revision": numbers.first(),
             "took": took(row),
             "ended": row.state not in Run.OPEN,
+            "waits_for": waits_for(getattr(row, "queued", None) or ""),
             "timeline": timeline(row),
             "source": self._source(row),
             "started": _started(row),
