@@ -41,13 +41,19 @@ def _in_flows(request: HttpRequest) -> bool:
 
 
 def _trouble(request: HttpRequest) -> list[str] | None:
-    """What is wrong with the installation now, beside the name of who is logged in."""
+    """What is wrong with the installation now, in the head of each page; for those who may see the
+    notices it leads there."""
     from apps.core.notices import current  # models are there only now
 
     if not request.user.is_authenticated:
         return None
     notice = current()
-    return [Truncator(notice.text).chars(60), "danger"] if notice else None
+    if notice is None:
+        return None
+    notices = reverse_lazy("admin:core_notice_changelist")
+    may_see = request.user.has_perm("core.view_notice")
+    short = Truncator(notice.text).chars(60)
+    return [short, "danger", str(notices) if may_see else "", notice.text]
 
 
 # Tailwind's blue: its shades keep their contrast on both themes.

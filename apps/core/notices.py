@@ -14,7 +14,7 @@ from django.db.models import F
 from apps.core import clock
 from apps.core.clock import uptime
 from apps.core.models import Notice
-from apps.core.trouble import DATABASE_ERRORS
+from apps.core.trouble import DATABASE_ERRORS, what_forbids_writing
 
 logger = logging.getLogger(__name__)
 
@@ -76,7 +76,10 @@ def _store(text: str, told: _Unwritten) -> None:
 
 
 def current() -> Notice | None:
-    """The trouble that is going on now; the newest, if there is more than one."""
+    """The trouble that is going on now; the newest, if there is more than one. That nothing can be
+    written is seen here: no worker could write it down."""
+    if (text := what_forbids_writing()) is not None:
+        return Notice(text=text, first_at=clock.now(), last_at=clock.now())
     return Notice.objects.filter(last_at__gte=clock.now() - CURRENT).order_by("-last_at").first()
 
 

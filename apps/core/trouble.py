@@ -12,6 +12,7 @@ from typing import Any
 
 import psycopg
 from django import db
+from django.db import connection
 
 DATABASE_ERRORS = (db.Error, psycopg.Error, sqlite3.Error)
 
@@ -32,6 +33,12 @@ _LOCKED = ("55P03", "57014", "25P03")
 # Bad data, a broken constraint, several rows where one was asked for, more than a row can hold.
 _OWN_CLASSES = ("22", "23", "21")
 _OWN = ("54000",)
+_OUR_MISTAKES = (
+    db.ProgrammingError,
+    db.NotSupportedError,
+    psycopg.ProgrammingError,
+    psycopg.NotSupportedError,
+)
 
 
 def kind_of(error: BaseException) -> Trouble | None:
@@ -48,8 +55,15 @@ def kind_of(error: BaseException) -> Trouble | None:
     if _is_sqlite(error):
         return _of_sqlite(error)
     # psycopg refuses some values by itself (a NUL byte, a number that fits nowhere).
-    refused = (db.DataError, db.IntegrityError, psycopg.DataError)
-    return Trouble.OWN if isinstance(error, refused) else Trouble.GONE
+    if isinstance(error, (db.DataError, db.IntegrityError, psycopg.DataError)):
+        return Trouble.OWN
+    # Nobody has asked the server: the statement was wrong, or out of place. That is our mistake.
+    return None if isinstance(error, _OUR_MISTAKES) else Trouble.GONE
+
+
+def is_installations(error: BaseException) -> bool:
+    """Whether the same work would have been done by a sound installation."""
+    return kind_of(error) not in (None, Trouble.OWN)
 
 
 def _of_state(state: str) -> Trouble:
@@ -95,21 +109,23 @@ _SENTENCES = {
     "53100": "PostgreSQL refuses writes: no space left on its disk.",
     "53200": "PostgreSQL is out of memory.",
     "53300": "PostgreSQL takes no more connections: raise max_connections or run fewer workers.",
-    "25006": "PostgreSQL is read-only: it may be a standby that was not promoted.",
+    "25006": "PostgreSQL is read-only: it may be a standby. Promote it, or check DATABASE_URL.",
     "58": "PostgreSQL can't read or write its files: look at its disk and its log.",
-    "55P03": "A table or row is locked by somebody else for a long time.",
-    "57014": "PostgreSQL ended a statement because it took too long.",
+    "55P03": "A table or row is locked for a long time: look for a long transaction, or for "
+    "maintenance such as VACUUM FULL.",
+    "57014": "PostgreSQL ended a statement because it took too long: look at its load and its "
+    "statement_timeout.",
     "57P": "PostgreSQL ended the connection: it is being stopped or restarted.",
     "08": "The connection to PostgreSQL is lost.",
     "42": "The tables are not those of this version: run manage.py setup.",
-    "53": "PostgreSQL lacks resources.",
+    "53": "PostgreSQL lacks resources: its log says which.",
 }
 
 
 def sentence(error: BaseException) -> str:
     """What is wrong with the installation, in words that an operator can act on."""
     if isinstance(error, MemoryError):
-        return "A worker ran out of memory."
+        return "A worker ran out of memory: give its host more, or run fewer drains."
     state, said = sqlstate(error), said_by(error)
     for length in (5, 3, 2):
         if state and (known := _SENTENCES.get(state[:length])):
@@ -119,6 +135,17 @@ def sentence(error: BaseException) -> str:
     if kind_of(error) is Trouble.GONE:
         return f"The connection to the database is lost. ({said})"
     return f"The database refuses to work: {said}"
+
+
+def what_forbids_writing() -> str | None:
+    """The sentence, if this process's connection may only read. PostgreSQL tells each connection by
+    itself (since 14), so that asking costs nothing."""
+    if connection.vendor != "postgresql":
+        return None
+    connection.ensure_connection()
+    told = connection.connection.info.parameter_status
+    read_only = ("in_hot_standby", "default_transaction_read_only")
+    return _SENTENCES["25006"] if "on" in map(told, read_only) else None
 
 
 def _of_file(said: str) -> str:

@@ -16,10 +16,11 @@ from typing import Any
 from django.db import InterfaceError, OperationalError, connection
 from django.db.backends.signals import connection_created
 
-from apps.core import clock, heart
+from apps.core import clock, heart, notices
 from apps.core.due import is_postgresql, owner
 from apps.core.http.outgoing import outgoing
-from apps.engine import bell, calls, rounds, upkeep
+from apps.core.trouble import is_installations, sentence
+from apps.engine import bell, calls, rounds
 from apps.engine.agenda import Agenda, look
 from apps.engine.bell import LOOKS_EVERY, SQLITE_LOOKS_EVERY
 from apps.engine.floor import Slot, Watch
@@ -82,7 +83,7 @@ class Drain:
     def step(self) -> None:
         """One round over the lanes that are due; if it took nothing, one wait."""
         agenda = self._told or look()
-        upkeep.when_due()
+        rounds.upkeep_if_due()
         taken = round_of_lanes(agenda.due())
         told, self._told = self._told, None
         if not taken and told is None:
@@ -124,6 +125,7 @@ class Drain:
         try:
             if self._was_troubled:
                 rounds.recover()
+                notices.over()
                 self._was_troubled = False
             work()
             self._pause = FIRST_PAUSE
@@ -134,6 +136,8 @@ class Drain:
             logger.warning("A drain tries again in %.1f s: %s", self._pause, error, exc_info=whole)
             with suppress(Exception):
                 connection.close()
+            if is_installations(error):
+                notices.tell(sentence(error))
             self._rest(self._pause)
             self._pause = min(self._pause * 2, LAST_PAUSE)
 

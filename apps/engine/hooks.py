@@ -3,7 +3,7 @@
 import logging
 from typing import Any
 
-from django.db import InterfaceError, OperationalError
+from django.db import OperationalError
 from django.http import HttpRequest, HttpResponse
 from rest_framework.negotiation import BaseContentNegotiation
 from rest_framework.request import Request
@@ -11,6 +11,7 @@ from rest_framework.response import Response
 from rest_framework.views import APIView
 
 from apps.core import clock, liquid
+from apps.core.trouble import is_installations
 from apps.core.vault import VaultError
 from apps.crm import services as crm
 from apps.crm.services import Identity, InvalidContact
@@ -71,7 +72,7 @@ class HookView(APIView):
     post = put = get
 
     def handle_exception(self, exc: Exception) -> Response:
-        if isinstance(exc, OperationalError | InterfaceError | VaultError):
+        if is_installations(exc) or isinstance(exc, VaultError):
             logger.error("An event could not be stored", exc_info=exc)
             response = problem(503, "The event could not be stored. Post it again in a minute.")
             response["Retry-After"] = "60"

@@ -8,16 +8,19 @@ from typing import Any
 
 from django.db import connection, transaction
 from django.db.models import F
+from django.db.models.functions import Greatest
 
 from apps.core import clock, jobs, rows
-from apps.core.due import is_postgresql
+from apps.core.due import is_postgresql, owner
 from apps.core.jobs import TRIES, Again, Job, JobFailed
+from apps.core.trouble import Trouble, is_installations, kind_of, said_by
 from apps.engine import crm_changes
 
 logger = logging.getLogger(__name__)
 
 # A turn ends after the slice in which this time runs out.
 SECONDS = 0.05
+AFTER_A_CONFLICT = timedelta(seconds=1)
 
 
 def turn() -> int:
@@ -42,12 +45,41 @@ def work_on(job: Job) -> None:
     except Again:
         _put_back(job, timedelta())
     except Exception as error:
-        if job.tries >= TRIES:
-            logger.exception("%s %s was given up", type(job).__name__, job.pk)
-            _end(job, Job.State.FAILED, f"It was given up after {TRIES} tries: {_said(error)}.")
+        if is_installations(error):
+            _wait_for_better_times(job, error)
         else:
-            logger.warning("%s %s is tried again", type(job).__name__, job.pk, exc_info=True)
-            _put_back(job, timedelta(seconds=2**job.tries))
+            _try_again(job, error)
+
+
+def _try_again(job: Job, error: Exception) -> None:
+    """It broke by itself, or by our own mistake."""
+    if job.tries < TRIES:
+        logger.warning("%s %s is tried again", type(job).__name__, job.pk, exc_info=error)
+        _put_back(job, timedelta(seconds=2**job.tries))
+        return
+    logger.error("%s %s was given up", type(job).__name__, job.pk, exc_info=error)
+    why = said_by(error).rstrip(".")
+    _end(job, Job.State.FAILED, f"It was given up after {TRIES} tries: {why}.")
+
+
+def _wait_for_better_times(job: Job, error: Exception) -> None:
+    """Put it back with its try. Raises the error, for the lane to rest, unless the job has only met
+    somebody else's transaction."""
+    if not connection.in_atomic_block:
+        connection.close_if_unusable_or_obsolete()
+    met = kind_of(error) is Trouble.CONFLICT
+    _put_back(job, AFTER_A_CONFLICT if met else timedelta(), job.tries - 1)
+    if not met:
+        raise error
+
+
+def recover() -> int:
+    """Put back what this process holds by the database's word: it lives, so its jobs have not
+    broken it. Returns how many."""
+    ours = {"state": Job.State.WORKING, "lease_owner": owner()}
+    one_less = Greatest(F("tries") - 1, 0)
+    held: list[Any] = [kind._default_manager.filter(**ours) for kind in jobs.KINDS]
+    return sum(_again(each, timedelta(), one_less) for each in held)
 
 
 def _slices(claimed: Job, prepared: Any) -> None:
@@ -99,14 +131,16 @@ def _end(job: Job, state: str, note: str) -> None:
     _ours(job).update(state=state, note=note[:500], ended_at=clock.now(), lease_until=None)
 
 
-def _put_back(job: Job, after: timedelta) -> None:
-    _ours(job).update(
+def _put_back(job: Job, after: timedelta, tries: int | None = None) -> None:
+    _again(_ours(job), after, job.tries if tries is None else tries)
+
+
+def _again(held: Any, after: timedelta, tries: Any) -> int:
+    count: int = held.update(
         state=Job.State.WAITING,
         wake_at=clock.now() + after,
+        tries=tries,
         lease_until=None,
         lease_epoch=F("lease_epoch") + 1,
     )
-
-
-def _said(error: Exception) -> str:
-    return (str(error).splitlines() or [type(error).__name__])[0].rstrip(".") or "unknown trouble"
+    return count

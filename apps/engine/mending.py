@@ -284,4 +284,5 @@ def fail(claim: Claim, error: str) -> None:
 def give_up(run: Run) -> None:
     """End a run that interrupted every worker that touched it."""
     text = f"Poison: the run interrupted its worker {run.attempts - 1} times and was ended."
+    text += " The workers' log says what happened to them."
     fail(Claim(run), text)

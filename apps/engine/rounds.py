@@ -9,11 +9,11 @@ from functools import partial
 from django.db.models import F
 from django.db.models.functions import Greatest
 
-from apps.core import clock, jobs, notices
+from apps.core import clock, notices
 from apps.core.clock import uptime
 from apps.core.due import owner
-from apps.core.trouble import Trouble, kind_of, sentence
-from apps.engine import calls, delays, dialling, mending, queues, schedules
+from apps.core.trouble import is_installations, sentence
+from apps.engine import calls, delays, dialling, mending, queues, schedules, upkeep
 from apps.engine import jobs as job_lane
 from apps.engine.models import Run
 from apps.engine.sweep import release
@@ -69,6 +69,11 @@ def round_of_lanes(due: Collection[str]) -> int:
     return taken + (_turn_of("jobs", job_lane.turn) if "jobs" in due else 0)
 
 
+def upkeep_if_due() -> None:
+    """What is not there for any lane; it breaks and rests like one."""
+    _turn_of("upkeep", upkeep.when_due)
+
+
 def _turn_of(lane: str, work: Callable[[], int]) -> int:
     """A turn of one lane; 0 while it rests, and when the installation refuses it. Raises when the
     database can't be asked at all."""
@@ -89,7 +94,7 @@ def _turn_of(lane: str, work: Callable[[], int]) -> int:
 def _tell(lane: str, error: Exception) -> None:
     if isinstance(error, mending.InTrouble):
         text = str(error)
-    elif kind_of(error) not in (None, Trouble.OWN):
+    elif is_installations(error):
         text = sentence(error)
     else:
         logger.exception("The lane of %s broke", lane)
@@ -105,7 +110,7 @@ def recover() -> int:
     """Put back what this process holds by the database's word and has not in hand: claims and
     intents whose commit was done, while the word of it was lost. Their requests have not left.
     Returns how many rows that were."""
-    return _put_back_strays() + delivery.recover() + _put_back_jobs()
+    return _put_back_strays() + delivery.recover() + job_lane.recover()
 
 
 def _put_back_strays() -> int:
@@ -123,10 +128,6 @@ def _put_back_strays() -> int:
         lease_epoch=F("lease_epoch") + 1,
         wake_at=clock.now(),
     )
-
-
-def _put_back_jobs() -> int:
-    return sum(kind.expire(only_owners=[owner()]) for kind in jobs.KINDS)
 
 
 def let_go() -> int:

@@ -22,12 +22,13 @@ LATEST = timedelta(minutes=1)
 _done_at: timedelta | None = None
 
 
-def when_due() -> None:
-    """Do it if EVERY has passed since this process did it last."""
+def when_due() -> int:
+    """Do it if EVERY has passed since this process did it last; it takes nothing, so 0."""
     global _done_at
     if _done_at is None or clock.elapsed() - _done_at >= EVERY:
         do()
         _done_at = clock.elapsed()
+    return 0
 
 
 def do() -> None:

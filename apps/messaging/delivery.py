@@ -1,5 +1,5 @@
 """The delivery lane: claimed outbox rows are judged again, marked *sending*, asked of their
-gateways, and settled when the answers come. Every arrow is a commit of its own, so that a kill
+gateways, and settled when the answers come. Every step is a commit of its own, so that a kill
 between any two of them leaves a row that says the truth.
 
 No gateway holds up the lane: its requests are under way beside all others of the process. What is
@@ -21,6 +21,7 @@ from apps.core.dialect import clean
 from apps.core.due import LEASE, moment, owner, skip_locked
 from apps.core.http.messages import Failure, Kind, Request, Response
 from apps.core.http.outgoing import Answer, Share, outgoing
+from apps.core.trouble import is_installations
 from apps.messaging import gate
 from apps.messaging.gateways import gateway
 from apps.messaging.gateways.base import Again, Rejected, Sent, Verdict
@@ -99,7 +100,7 @@ def judge_again(messages: list[Message]) -> list[Message]:
     for message in messages:
         verdict = verdicts[message.channel_id, message.address]
         if verdict.refused:
-            settle(message, State.REFUSED, verdict=verdict.code, reason=verdict.reason)
+            refuse(message, State.REFUSED, verdict=verdict.code, reason=verdict.reason)
         else:
             cleared.append(message)
     return cleared
@@ -116,9 +117,11 @@ def send(messages: list[Message]) -> None:
         try:
             requests[message.pk] = gateway(drivers[message.channel_id]).request(message)
         except Exception as error:
+            if is_installations(error):
+                raise
             if not isinstance(error, ValueError):
                 logger.exception("Message %s can't be asked for", message.pk)
-            settle(message, State.FAILED, reason=f"It can't be sent: {error}"[:300])
+            refuse(message, State.FAILED, reason=f"It can't be sent: {error}"[:300])
     began = uptime()
     longest = max((request.deadline for request in requests.values()), default=0.0)
     for message in mark_sending([m for m in messages if m.pk in requests], longest):
@@ -198,7 +201,9 @@ def _verdict(sending: Sending, answer: Answer) -> Verdict | None:
     if isinstance(answer, Response):
         try:
             return driver.read(answer)
-        except Exception:
+        except Exception as error:
+            if is_installations(error):
+                raise
             logger.exception("The answer for message %s can't be read", sending.message.pk)
             return None
     if answer.kind is Kind.REFUSED and not answer.sent:
@@ -232,16 +237,26 @@ def ask_again(message: Message, again: Again) -> None:
     )
 
 
+def refuse(message: Message, state: str, **columns: Any) -> None:
+    """Write that a claimed message is not sent, if its lease still holds: by now somebody else may
+    be sending it."""
+    ours = {"lease_owner": message.lease_owner, "lease_epoch": message.lease_epoch}
+    _settle(Message.objects.filter(pk=message.pk, state=State.LEASED, **ours), state, columns)
+
+
 def settle(message: Message, state: str, **columns: Any) -> None:
-    """Write the outcome, whatever became of the lease meanwhile: it is the truth. A row that was
-    erased (messaging/erasing.py) keeps only what became of it."""
-    columns = {name: clean(text) for name, text in columns.items()}
+    """Write the outcome, whatever became of the lease meanwhile: it is the truth."""
     open_or_unknown = (*Message.OPEN, State.UNKNOWN)
+    _settle(Message.objects.filter(pk=message.pk, state__in=open_or_unknown), state, columns)
+
+
+def _settle(rows: Any, state: str, columns: dict[str, Any]) -> None:
+    """A row that was erased (messaging/erasing.py) keeps only what became of it."""
     told = {
-        name: Case(When(address="", then=F(name)), default=Value(value))
-        for name, value in columns.items()
+        name: Case(When(address="", then=F(name)), default=Value(clean(text)))
+        for name, text in columns.items()
     }
-    Message.objects.filter(pk=message.pk, state__in=open_or_unknown).update(
+    rows.update(
         state=state,
         lease_until=None,
         lease_epoch=F("lease_epoch") + 1,

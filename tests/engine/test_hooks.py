@@ -5,8 +5,9 @@ import logging
 from io import BytesIO
 
 import pytest
-from django.db import OperationalError
+from django.db import InternalError, OperationalError
 from django.test import Client
+from psycopg import errors
 
 from apps.actions.kinds.add_tag import AddTag
 from apps.connectors.models import Connector
@@ -238,11 +239,27 @@ def test_what_the_caller_accepts_does_not_matter(post):
     assert Event.objects.get().query == {"format": "xml"}
 
 
-def test_when_the_database_is_away_the_caller_is_told_to_post_again(post, monkeypatch):
+def refused(error):
+    """As Django raises what psycopg raised."""
+    wrapped = InternalError(str(error))
+    wrapped.__cause__ = error
+    return wrapped
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        OperationalError("the connection is closed"),
+        refused(errors.ReadOnlySqlTransaction("cannot execute INSERT")),
+        refused(errors.UndefinedTable("relation does not exist")),
+    ],
+    ids=["away", "read-only", "half migrated"],
+)
+def test_when_the_database_refuses_the_caller_is_told_to_post_again(post, monkeypatch, error):
     made = connector()
 
     def fail(*args):
-        raise OperationalError("the connection is closed")
+        raise error
 
     monkeypatch.setattr(intake, "accept", fail)
     answer = post(made, {})

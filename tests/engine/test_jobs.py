@@ -7,7 +7,8 @@ from django.db import connection
 from django.test.utils import CaptureQueriesContext
 
 from apps.actions.kinds.stop import StopRun
-from apps.engine import jobs, leases
+from apps.core.models import Notice
+from apps.engine import jobs, leases, rounds
 from apps.engine.agenda import look
 from apps.engine.models import Run
 from apps.engine.rounds import round_of_lanes
@@ -163,6 +164,43 @@ def test_trouble_that_stays_ends_the_job(clock):
     job.refresh_from_db()
     assert (job.state, job.done) == ("failed", 10)
     assert job.note == "It was given up after 5 tries: the line was cut."
+
+
+def test_trouble_of_the_installation_ends_no_job(clock):
+    job = counting(trouble_at=15, trouble="full")
+    round_of_lanes({"jobs"})
+    for _ in range(8):
+        clock.tick(minutes=1)
+        rounds.lanes.resting.clear()
+        round_of_lanes({"jobs"})
+        job.refresh_from_db()
+        assert (job.state, job.tries, job.done) == ("waiting", 0, 10)
+    assert Notice.objects.get().text.startswith("PostgreSQL refuses writes: no space left")
+    Counting.objects.update(trouble="")
+    rounds.lanes.resting.clear()
+    while round_of_lanes({"jobs"}):
+        pass
+    job.refresh_from_db()
+    assert job.state == "done"
+
+
+def test_a_slice_that_met_somebody_elses_is_done_again_and_no_lane_rests(clock):
+    job = counting(trouble_at=15, trouble="deadlock")
+    round_of_lanes({"jobs"})
+    for _ in range(8):
+        clock.tick(minutes=1)
+        assert round_of_lanes({"jobs"}) == 1
+    job.refresh_from_db()
+    assert (job.state, job.tries) == ("waiting", 0)
+    assert not Notice.objects.exists()
+
+
+def test_what_a_living_worker_lost_counts_for_nothing():
+    job = counting()
+    Counting.claim_next()
+    assert jobs.recover() == 1
+    job.refresh_from_db()
+    assert (job.state, job.tries, job.lease_epoch) == ("waiting", 0, 2)
 
 
 def test_a_job_that_kills_its_workers_is_given_up(clock):

@@ -310,7 +310,7 @@ def test_an_answer_that_kills_its_worker_is_asked_for_as_often_as_poison_allows(
         Run.expire(only_owners=list(Run.objects.values_list("lease_owner", flat=True)))
     run = Run.objects.get()
     assert run.state == "failed"
-    assert run.error == "Poison: the run interrupted its worker 6 times and was ended."
+    assert run.error.startswith("Poison: the run interrupted its worker 6 times and was ended.")
     assert len(server.asked) <= 6
 
 

@@ -4,13 +4,14 @@ from datetime import timedelta
 from itertools import pairwise
 
 import pytest
-from django.db import OperationalError, connection
+from django.db import OperationalError, ProgrammingError, connection
 from psycopg import errors
 
 from apps.actions.kinds.add_note import AddNote
 from apps.actions.kinds.stop import StopRun
 from apps.core.models import Notice
 from apps.core.notices import current
+from apps.core.trouble import Trouble, is_installations, kind_of
 from apps.crm.models import Note
 from apps.engine import calls, group, mending, rounds, turn
 from apps.engine.models import Run
@@ -193,6 +194,48 @@ def test_a_lane_that_breaks_does_not_stop_the_others(post, clock, monkeypatch, r
     rounds.round_of_lanes({"runs", "messages"})
     rounds.round_of_lanes({"messages"})
     assert set(Message.objects.values_list("state", flat=True)) == {"sent"}
+
+
+def read_only():
+    return refusal(
+        errors.ReadOnlySqlTransaction("cannot execute UPDATE in a read-only transaction")
+    )
+
+
+def test_upkeep_that_breaks_is_told_and_stops_no_lane(post, clock, monkeypatch):
+    def refuses():
+        raise read_only()
+
+    monkeypatch.setattr(rounds.upkeep, "when_due", refuses)
+    post(published([(StopRun, {})]), {})
+    rounds.upkeep_if_due()
+    assert current().text.startswith("PostgreSQL is read-only")
+    rounds.round_of_lanes({"runs"})
+    assert Run.objects.get().state == "stopped"
+
+
+def test_that_nothing_can_be_written_is_seen_without_a_notice(is_postgresql, admin_client):
+    if not is_postgresql:
+        pytest.skip("what SQLite may write is seen by its workers")
+    assert current() is None
+    with connection.cursor() as cursor:
+        cursor.execute("SET default_transaction_read_only = on")
+    try:
+        page = admin_client.get("/admin/").content.decode()
+        assert current().text.startswith("PostgreSQL is read-only")
+    finally:
+        with connection.cursor() as cursor:
+            cursor.execute("SET default_transaction_read_only = off")
+    assert "PostgreSQL is read-only" in page
+    assert 'href="/admin/core/notice/"' in page
+    assert current() is None
+
+
+def test_a_wrong_statement_is_our_mistake_and_not_the_installations():
+    for error in (errors.ProgrammingError("the query has 1 placeholder"), ProgrammingError("x")):
+        assert kind_of(error) is None
+        assert not is_installations(error)
+    assert kind_of(OperationalError("the connection is closed")) is Trouble.GONE
 
 
 def test_a_lane_that_broke_rests_longer_each_time(clock, monkeypatch):

@@ -3,6 +3,7 @@
 from datetime import timedelta
 
 import pytest
+from django.db import OperationalError
 
 from apps.messaging import delivery, outbox
 from apps.messaging.gateways.base import Rejected
@@ -35,6 +36,46 @@ def test_one_address_gets_its_messages_one_by_one_in_order(channel, clock):
     assert delivery.claim() == []
     delivery.settle_answered()
     assert [m.text for m in delivery.claim()] == ["Hi 1"]
+
+
+def test_who_lost_its_lease_does_not_settle_what_another_sends(channel, clock, monkeypatch):
+    """Between its claim and its judging the worker was stopped for longer than a lease."""
+    queue(channel, ANA, BEN)
+    late = delivery.claim()
+    clock.tick(seconds=70)
+    Message.expire()
+    delivery.mark_sending(delivery.claim())
+    BlacklistEntry.objects.create(channel=channel, address=ANA)
+    assert [m.address for m in delivery.judge_again(late)] == [BEN]
+    monkeypatch.setattr(SandboxGateway, "request", lambda self, message: int("x"))
+    delivery.send([m for m in late if m.address == BEN])
+    assert set(Message.objects.values_list("state", flat=True)) == {"sending"}
+
+
+@pytest.mark.parametrize("asks", ["request", "read"])
+def test_a_gateway_that_the_database_fails_fails_no_message(channel, drain, monkeypatch, asks):
+    def away(self, given):
+        raise OperationalError("the connection is closed")
+
+    queue(channel, ANA)
+    with monkeypatch.context() as patch:
+        patch.setattr(SandboxGateway, asks, away)
+        with pytest.raises(OperationalError):
+            delivery.turn()
+            delivery.turn()
+    delivery.recover()
+    assert Message.objects.get().state == ("queued" if asks == "request" else "sending")
+    drain()
+    assert Message.objects.get().state == "sent"
+    assert PhoneMessage.objects.count() == 1
+
+
+def test_a_channel_whose_gateway_is_gone_says_so(channel, drain):
+    queue(channel, ANA)
+    type(channel).objects.update(driver="gone")
+    drain()
+    reason = 'It can\'t be sent: This installation has no gateway "gone".'
+    assert Message.objects.values_list("state", "reason").get() == ("failed", reason)
 
 
 def test_an_unknown_outcome_does_not_hold_the_next(channel, clock, drain, monkeypatch):
