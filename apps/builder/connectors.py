@@ -249,7 +249,7 @@ class ConnectorAdmin(RefusesUsed, ModelAdmin):  # type: ignore[misc]
         """In one line per connector: its hundreds of parts would not help to decide."""
         lines = [
             f'The connector "{connector}" with its steps, event sources and revisions. Its URL is '
-            "dead at once, runs that wait are cancelled; events and runs stay in the lists."
+            "dead at once, runs that have not ended are cancelled; events and runs stay listed."
             for connector in objs
         ]
         return lines, {"connectors": len(lines)}, set(), []

@@ -2,7 +2,7 @@
 
 import os
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Hashable, Iterable
 from dataclasses import dataclass, replace
 from datetime import timedelta
 from typing import Any
@@ -153,7 +153,7 @@ class Exchange:
 
     def start(self, flights: Iterable[Flight], leave_by: float | None = None) -> None:
         """Make the requests of committed intents; they leave at once, or not after `leave_by`."""
-        requests = {}
+        requests: dict[Hashable, Request] = {}
         for flight in flights:
             self._flights[flight.row.pk] = flight
             self._by_connector[flight.run.connector_id] += 1

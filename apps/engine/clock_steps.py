@@ -23,8 +23,8 @@ from apps.engine.models import Delay, Queue, Run
 logger = logging.getLogger(__name__)
 
 RECORDED = "SELECT clock_stepped FROM core_installation WHERE id = 1"
-# A delay of an action that is no longer than this is a duration, too, as are the waits of runs that
-# are parked or over a limit: nobody means a time of day by it.
+# A delay of an action that is no longer than this is a duration, too: nobody means a time of day by
+# it.
 SHORT = timedelta(minutes=1)
 # Two readings further apart than this leave open what happened between them.
 GAP = timedelta(seconds=10)

@@ -114,7 +114,7 @@ def after_commit(story: Story, began: float) -> None:
         if story.goes_on:
             ring()
     except Exception:
-        # A hint, after all: clocks look by themselves.
+        # A hint, after all: drains look by themselves.
         logger.warning("The bell could not be rung", exc_info=True)
 
 
