@@ -381,6 +381,21 @@ def test_runs_went_in_another_order_than_they_were_accepted(record):
     assert rules(record) == ["order"]
 
 
+def test_a_run_of_a_merged_contact_stays_in_its_line_when_that_is_undone(record):
+    record.posts[1], record.posts[2] = (
+        {**record.posts[1], "at": 30.0, "until": 31.0},
+        {**record.posts[2], "at": 20.0, "until": 21.0},
+    )
+    record.moves = [{"move": "undo", "at": 25.0, "until": 26.0, "ids": [9, 10], "sure": True}]
+    assert rules(record) == ["order"]
+    record.runs[3]["line"] = 10
+    assert rules(record) == []
+    record.moves[0]["at"] = 15.0
+    assert rules(record) == ["order"]
+    record.moves[0] |= {"at": 25.0, "ids": [10, 11]}
+    assert rules(record) == ["order"]
+
+
 def test_merged_contacts_kept_no_order_with_each_other(record):
     record.contacts.append({"id": 10, "phone": "other", "merged_into_id": None})
     said = json.loads(record.events[2]["body"])

@@ -25,20 +25,22 @@ class Stretch:
     last: int
     # When it began.
     at: float
+    # Where the product had it stand.
+    line: int | None
 
 
 def runs_go_one_after_the_other(record: Record) -> Iterator[Violation]:
-    for stretches in _lines(record).values():
+    for (_, phone), stretches in _lines(record).items():
         by_begin = sorted(stretches, key=lambda stretch: stretch.first)
         for before, after in pairwise(by_begin):
-            if after.first < before.last:
+            if after.first < before.last and not _were_parted(record, phone, before, after):
                 yield Violation("order", f"Run {after.run} began before run {before.run} ended.")
 
 
 def as_they_were_accepted(record: Record) -> Iterator[Violation]:
     """A post that was answered before another one was made comes first."""
-    for stretches in _lines(record).values():
-        yield from _overtaken(record, stretches)
+    for (_, phone), stretches in _lines(record).items():
+        yield from _overtaken(record, stretches, phone)
 
 
 def merged_contacts_are_one_line(record: Record) -> Iterator[Violation]:
@@ -58,15 +60,31 @@ def merged_contacts_are_one_line(record: Record) -> Iterator[Violation]:
             yield from _overtaken(record, fresh)
 
 
-def _overtaken(record: Record, stretches: list[Stretch]) -> Iterator[Violation]:
+def _overtaken(record: Record, stretches: list[Stretch], phone: str = "") -> Iterator[Violation]:
     posts = {post["n"]: post for post in record.posts if post["event_id"] is not None}
     by_begin = sorted(stretches, key=lambda stretch: stretch.first)
     for place, later in enumerate(by_begin):
         for earlier in by_begin[place + 1 :]:
             one, other = posts.get(later.n), posts.get(earlier.n)
-            if one and other and other["until"] < one["at"]:
+            in_turn = not (one and other) or other["until"] >= one["at"]
+            if not in_turn and not _were_parted(record, phone, later, earlier):
                 says = f"Run {later.run} went before run {earlier.run}, accepted earlier."
                 yield Violation("order", says)
+
+
+def _were_parted(record: Record, phone: str, one: Stretch, other: Stretch) -> bool:
+    """Whether both rightly stand in lines of their own: one came while the number was that of a
+    merged contact, whose runs stay with the other's when the merge is undone."""
+    if one.line == other.line:
+        return False
+    numbers = {contact["id"]: contact["phone"] for contact in record.contacts}
+    since = min((post["at"] for post in record.posts if post["n"] in (one.n, other.n)), default=0.0)
+    return any(
+        move["move"] == "undo"
+        and move["at"] > since
+        and (not move["sure"] or phone in [numbers.get(contact) for contact in move["ids"]])
+        for move in record.moves
+    )
 
 
 def _merged(record: Record) -> Iterator[tuple[float, float, list[str]]]:
@@ -99,7 +117,7 @@ def _lines(record: Record) -> dict[tuple[int, str], list[Stretch]]:
         if lines:
             did, began = [line["id"] for line in lines], lines[0]["at"]
             phone = record.said.get(run["event_id"], {}).get("phone", "")
-            stretch = Stretch(run["id"], record.n(run), min(did), max(did), began)
+            stretch = Stretch(run["id"], record.n(run), min(did), max(did), began, run.get("line"))
             found[run["connector_id"], phone].append(stretch)
     return found
 
