@@ -102,8 +102,8 @@ ROOMS = [
     Room(
         "apps/core",
         "due jobs trouble",
-        "engine/test_sweep engine/test_jobs engine/test_claims engine/test_clock_steps"
-        " engine/test_clock_limits"
+        "core/test_owners core/test_trouble engine/test_sweep engine/test_jobs engine/test_claims"
+        " engine/test_clock_steps engine/test_clock_limits"
         " engine/test_trouble engine/test_drain",
     ),
     Room("apps/core", "phone", "core/test_phone"),

@@ -56,6 +56,22 @@ def test_what_the_provider_accepts_is_sent_once_with_its_id(server, provider, dr
     assert delivery.under_way() == []
 
 
+def test_what_could_not_leave_in_time_does_not_leave_and_is_asked_for_again(
+    server, provider, clock, drain, monkeypatch
+):
+    """The worker was stopped between the mark and the request."""
+    queue(channel(), ANA)
+    with monkeypatch.context() as patch:
+        patch.setattr(delivery, "LEAVES_WITHIN", -1.0)
+        delivery.turn()
+        delivery.settle_answered()
+    assert rows() == [("queued", 1)]
+    assert not server.asked
+    drain()
+    assert rows() == [("sent", 1)]
+    assert len(server.asked) == 1
+
+
 def test_messages_to_one_address_leave_one_after_the_other(server, provider, drain):
     at_once, most = [0], [0]
     answer = server.answer
