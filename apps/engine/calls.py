@@ -152,10 +152,13 @@ class Exchange:
         return [connector for connector, held in self._by_connector.items() if held >= half]
 
     def start(self, flights: Iterable[Flight], leave_by: float | None = None) -> None:
-        """Make the requests of committed intents; they leave at once, or not after `leave_by`."""
+        """Make the requests of committed intents; they leave at once, or not after `leave_by`.
+        Asked twice for the same flight, it makes one request."""
         for flight in flights:
             self._flights[flight.row.pk] = flight
             self._by_connector[flight.run.connector_id] += 1
+            if flight.row.pk in self._flights:
+                continue
             request = keyed(flight.outcome.request, flight.row)
             self._share.start({flight.row.pk: request}, leave_by)
 

@@ -10,7 +10,7 @@ from django.db import OperationalError, connection, connections
 from apps.actions.kinds.add_note import AddNote
 from apps.actions.kinds.http_api import HttpApi
 from apps.core import clock as core_clock
-from apps.core.http.outgoing import outgoing
+from apps.core.http.outgoing import Outgoing, outgoing
 from apps.crm.models import Note
 from apps.engine import again, calls, cancel, dialling, group, mending, rounds, turn
 from apps.engine.models import Attempt, Call, Run
@@ -224,6 +224,34 @@ def test_an_intent_that_nobody_flies_has_not_left_and_is_asked_for_anew(server, 
     drain()
     assert (Run.objects.get().state, len(server.asked)) == ("done", 1)
     assert told("Pay") == [(1, "done")]
+
+
+def test_what_breaks_behind_a_commit_makes_no_request_twice(server, post, drain, monkeypatch):
+    for n in range(3):
+        post(published([ask(server, "Pay")]), {"n": n})
+    real, breaks = Outgoing.collect, [True]
+
+    def collect(outgoing):
+        real(outgoing)
+        if outgoing.pool.in_flight == 2 and breaks:
+            breaks.clear()
+            raise ValueError("an answer that nobody expected")
+
+    monkeypatch.setattr(Outgoing, "collect", collect)
+    monkeypatch.setattr(rounds, "_tell", lambda lane, error: None)
+    rounds.round_of_lanes({"runs"})
+    assert not breaks
+    drain()
+    assert paths(server) == ["/pay"] * 3
+    assert set(Run.objects.values_list("state", flat=True)) == {"done"}
+
+
+def test_a_redirect_to_nonsense_ends_its_run_and_leaves_no_line_taken(server, post, drain):
+    server.answer = lambda asked: (302, {"Location": "http://["}, b"")
+    post(published([ask(server, "Pay")]), {"n": 1})
+    drain()
+    assert (told("Pay"), len(server.asked)) == ([(1, "failed")], 1)
+    assert outgoing().in_flight == outgoing().pool.in_flight == 0
 
 
 # --- late workers, and answers that wait

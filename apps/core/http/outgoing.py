@@ -74,7 +74,12 @@ class Share:
             except Exception:
                 logger.exception("A request could not be made")
                 self.take(token, NOT_MADE)
-        self._outgoing.collect()  # what can leave leaves now
+        try:
+            self._outgoing.collect()  # what can leave leaves now
+        except Exception:
+            # All of these are on their way, whatever else has come.
+            logger.exception("What has come could not be taken in")
+        is_late = leave_by is not None and uptime() > leave_by
         for name, asked in here.items():
             for token, answer in _answer_here(name, asked).items():
                 self.take(token, answer)

@@ -214,6 +214,11 @@ class Transfer:
     def refused(self, reason: str) -> Failure:
         return Failure(reason, Kind.REFUSED, self._sent, self._took_us())
 
+    def unreadable(self) -> Failure:
+        """There was an answer, and we failed at it."""
+        reason = f"The answer of {self._target.place} could not be read."
+        return Failure(reason, Kind.LOST, self._sent, self._took_us())
+
     def _left_ms(self) -> int:
         left = self._started + self._request.deadline - time.monotonic()
         return max(1, int(left * 1000))

@@ -7,8 +7,9 @@ import time
 
 import pytest
 
-from apps.core.http.messages import Request
+from apps.core.http.messages import Kind, Request
 from apps.core.http.pool import Pool
+from apps.core.http.transfer import Transfer
 from tests.core.http.conftest import OPEN, PATIENCE, call, finish
 from tests.core.http.server import steadily
 
@@ -184,3 +185,22 @@ def test_methods_that_are_none_are_refused(pool, method):
 
 def test_head_with_a_body_is_refused(pool):
     assert call(pool, "HEAD", "http://127.0.0.1/", body=b"x").sent is False
+
+
+def test_an_answer_that_we_fail_at_ends_its_call_alone(pool, serve, monkeypatch):
+    server = serve(steadily(b"ok"))
+    read = Transfer.answered
+
+    def fails(transfer):
+        if transfer.token == "bad":
+            raise ValueError("who would have thought")
+        return read(transfer)
+
+    monkeypatch.setattr(Transfer, "answered", fails)
+    pool.start("bad", Request("POST", server.url))
+    pool.start("good", Request("POST", server.url))
+    results = finish(pool)
+    assert (results["bad"].kind, results["bad"].sent) == (Kind.LOST, True)
+    assert results["good"].status == 200
+    assert call(pool, "POST", server.url).status == 200
+    assert pool.room == pool.capacity
