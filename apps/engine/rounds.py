@@ -14,6 +14,7 @@ from apps.core.clock import uptime
 from apps.core.due import owner
 from apps.core.trouble import Trouble, kind_of, sentence
 from apps.engine import calls, delays, dialling, mending, queues, schedules
+from apps.core.http.outgoing import outgoing
 from apps.engine import jobs as job_lane
 from apps.engine.models import Run
 from apps.engine.sweep import release
@@ -130,8 +131,10 @@ def _put_back_jobs() -> int:
 
 
 def let_go() -> int:
-    """At the end of this process: settle what was answered, and give up the calls and sends that
-    are under way, at once and on purpose. Returns how many were given up."""
+    """At the end of this process: take back what has not left, settle what was answered, and give
+    up the calls and sends that are under way, at once and on purpose. Returns how many were given
+    up."""
+    outgoing().withdraw()
     exchange = calls.exchange()
     if exchange.answers():
         take_turn(runs=False, suspects=False)

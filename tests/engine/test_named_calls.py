@@ -1,6 +1,7 @@
 """A run waits for one named call: an answer counts only for the run, epoch and call that it was
 asked for, however runs are taken away, lost and claimed anew meanwhile."""
 
+import socket
 import time
 from datetime import timedelta
 
@@ -268,6 +269,23 @@ def test_a_request_whose_worker_was_stopped_does_not_leave(server, post, drain, 
     run = Run.objects.get()
     assert (run.state, run.call, run.attempts) == ("due", None, 0)
     assert Call.objects.get().state == "failed"
+
+
+def test_a_call_that_has_not_left_at_the_end_of_its_drain_is_not_unknown(post, drain):
+    """The server takes connections and never says a word: there is no secure connection to ask
+    anything by."""
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        url = f"https://127.0.0.1:{silent.getsockname()[1]}/"
+        post(published([(HttpApi, {"label": "Pay", "method": "POST", "url": url})]), {"n": 1})
+        turn.take_turn()
+        outgoing().wait(0.2)
+        assert outgoing().in_flight == 1
+        calls.exchange().closing = True
+        assert rounds.let_go() == 0
+    run = Run.objects.get()
+    assert (run.state, run.call, run.attempts) == ("due", None, 0)
+    assert Call.objects.get().state == "failed"
+    assert told("Pay") == []
 
 
 def test_a_turn_that_was_stopped_in_the_middle_is_not_committed(post, monkeypatch):

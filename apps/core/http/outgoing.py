@@ -131,6 +131,10 @@ class Outgoing:
         for (name, token), answer in results:
             self._shares[name].take(token, answer)
 
+    def withdraw(self) -> None:
+        """Requests of which no byte has left don't leave any more; that is their answer."""
+        self._keep(self.pool.withdraw())
+
 
 def _local_name(url: str) -> str | None:
     parts = urlsplit(url)

@@ -100,6 +100,20 @@ class Pool:
         self._done.clear()
         return results
 
+    def withdraw(self) -> list[Result]:
+        """Take back the calls of which no byte has left: from now on none will. Returns them as
+        results."""
+        self._check_process()
+        taken: list[Result] = []
+        for easy, transfer in list(self._running.items()):
+            if not transfer.has_left:
+                self._multi.remove_handle(easy)
+                taken.append((transfer.token, transfer.withdrawn()))
+                del self._running[easy]
+                transfer.rest()
+                self._idle.append(transfer)
+        return taken
+
     def close(self) -> None:
         """Drop every call and every connection; results not handed out are lost."""
         for transfer in self._running.values():

@@ -204,3 +204,20 @@ def test_an_answer_that_we_fail_at_ends_its_call_alone(pool, serve, monkeypatch)
     assert results["good"].status == 200
     assert call(pool, "POST", server.url).status == 200
     assert pool.room == pool.capacity
+
+
+def test_what_has_not_left_can_be_taken_back(pool, serve):
+    """A server that says nothing to our greeting gets no request."""
+    never = threading.Event()
+    silent = serve(lambda talk: never.wait(PATIENCE))
+    server = serve(lambda talk: (talk.read(), never.wait(PATIENCE)))
+    pool.start("not yet", Request("POST", silent.url.replace("http:", "https:")))
+    pool.start("left", Request("POST", server.url))
+    while not server.received:
+        pool.poll(0.05)
+    [(token, failure)] = pool.withdraw()
+    assert (token, failure.kind, failure.sent) == ("not yet", Kind.LATE, False)
+    assert (pool.in_flight, pool.withdraw()) == (1, [])
+    never.set()
+    assert set(finish(pool)) == {"left"}
+    assert silent.received == []
