@@ -17,7 +17,7 @@ from django.db import connection, transaction
 from apps.core import clock, rows
 from apps.core.clock import uptime
 from apps.core.due import LEASE, is_postgresql, owner
-from apps.core.trouble import Trouble, kind_of, said_by, sentence
+from apps.core.trouble import DATABASE_ERRORS, Trouble, kind_of, said_by, sentence
 from apps.engine import calls, dialling
 from apps.engine.advance import Story
 from apps.engine.calls import Flight
@@ -261,7 +261,19 @@ def _keep_in_hand(claim: Claim, flight: Flight, wait: timedelta) -> None:
 
 
 def fail(claim: Claim, error: str) -> None:
-    """End a run that can't go on. What its call was answered is kept."""
+    """End a run that can't go on. What its call was answered is kept, if it can be."""
+    try:
+        _fail(claim, error, claim.flight)
+    except DATABASE_ERRORS as broke:
+        if claim.flight is None or kind_of(broke) is not Trouble.OWN:
+            raise
+        logger.exception("The answer for run %s can't be kept", claim.run.pk)
+        _fail(claim, error, None)
+    if claim.flight is not None:
+        calls.exchange().over(claim.flight)
+
+
+def _fail(claim: Claim, error: str, flight: Flight | None) -> None:
     run = claim.run
     with transaction.atomic():
         ended = _ours(run).update(
@@ -271,14 +283,12 @@ def fail(claim: Claim, error: str) -> None:
             call=None,
             lease_until=None,
         )
-        if claim.flight is not None:
-            dialling.write_late_outcomes([claim.flight])
+        if flight is not None:
+            dialling.write_late_outcomes([flight])
         elif ended and claim.call is not None:
             dialling.abandon([claim.call])
         if ended:
             release_after([(run.connector_id, run.line)])
-    if claim.flight is not None:
-        calls.exchange().over(claim.flight)
 
 
 def give_up(run: Run) -> None:

@@ -3,10 +3,11 @@ asked for, however runs are taken away, lost and claimed anew meanwhile."""
 
 import socket
 import time
+from dataclasses import replace
 from datetime import timedelta
 
 import pytest
-from django.db import OperationalError, connection, connections
+from django.db import DataError, OperationalError, connection, connections
 
 from apps.actions.kinds.add_note import AddNote
 from apps.actions.kinds.http_api import HttpApi
@@ -269,6 +270,41 @@ def test_a_request_whose_worker_was_stopped_does_not_leave(server, post, drain, 
     run = Run.objects.get()
     assert (run.state, run.call, run.attempts) == ("due", None, 0)
     assert Call.objects.get().state == "failed"
+
+
+def test_an_answer_that_took_an_hour_is_written_down(server, post, drain):
+    """The process was stopped for so long, with the call under way."""
+    post(published([ask(server, "Pay")]), {"n": 1})
+    turn.take_turn()
+    wait_for_an_answer()
+    exchange = calls.exchange()
+    (flight,) = exchange.answers()
+    flight.answer = replace(flight.answer, took_us=3_600_000_000)
+    flight.begun -= 3_600_000_000_000
+    drain()
+    assert Run.objects.get().state == "done"
+    assert Call.objects.get().took_us == Attempt.objects.get().duration_us == calls.MOST_US
+
+
+@pytest.mark.django_db(transaction=True)
+def test_an_answer_that_can_not_be_kept_ends_its_run_alone(server, post, drain, monkeypatch):
+    post(published([ask(server, "Pay")]), {"n": 1})
+    turn.take_turn()
+    wait_for_an_answer()
+    post(
+        published([(AddNote, {"text": "x"})], mapping={"phone": "{{ event.phone }}"}),
+        {"phone": ANA},
+    )
+
+    def refused(flights):
+        if flights:
+            raise DataError("a value that no column takes")
+
+    monkeypatch.setattr(dialling, "write_outcomes", refused)
+    monkeypatch.setattr(dialling, "write_late_outcomes", refused)
+    rounds.round_of_lanes({"runs"})
+    assert sorted(Run.objects.values_list("state", flat=True)) == ["done", "failed"]
+    assert calls.exchange().in_flight == 0
 
 
 def test_a_call_that_has_not_left_at_the_end_of_its_drain_is_not_unknown(post, drain):
