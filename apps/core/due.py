@@ -12,7 +12,7 @@ import socket
 from datetime import UTC, datetime, timedelta
 from typing import Any, ClassVar, Self
 
-from django.db import connection, models
+from django.db import connection, models, transaction
 
 from apps.core import clock, rows
 
@@ -84,19 +84,30 @@ class Due(models.Model):
 
     @classmethod
     def expire(cls, only_owners: list[str] | None = None) -> int:
-        """Turn every expired lease (or every lease of `only_owners`) into what its state says."""
+        """Turn every expired lease (or every lease of `only_owners`) into what its state says. One
+        that has expired and that somebody has locked is left for the next time: it must not hold
+        up the others."""
         count = 0
         table: Any = cls._default_manager
         for state, becomes in cls.ON_EXPIRY.items():
             leases = table.filter(state=state)
             if only_owners is None:
-                leases = leases.filter(lease_until__lt=clock.now())
+                leases = cls._free(leases.filter(lease_until__lt=clock.now()))
             else:
                 leases = leases.filter(lease_owner__in=only_owners)
-            count += leases.update(
-                state=becomes, lease_until=None, lease_epoch=models.F("lease_epoch") + 1
-            )
+            with transaction.atomic():
+                count += leases.update(
+                    state=becomes, lease_until=None, lease_epoch=models.F("lease_epoch") + 1
+                )
         return count
+
+    @classmethod
+    def _free(cls, found: Any) -> Any:
+        """Those of these rows that nobody has locked, by one statement's subquery."""
+        if not is_postgresql():
+            return found
+        table: Any = cls._default_manager
+        return table.filter(pk__in=found.select_for_update(skip_locked=True, no_key=True))
 
 
 def is_postgresql() -> bool:

@@ -253,12 +253,21 @@ def settle(message: Message, state: str, **columns: Any) -> None:
 # --- after a loss --------------------------------------------------------------------------------
 
 
-def recover() -> int:
+@transaction.atomic
+def recover() -> tuple[int, int]:
     """Queue again what this process holds and has not asked for: a claim or a mark whose commit
-    was done, while the word of it was lost. Returns how many."""
+    was done, while the word of it was lost. Returns how many, and how many others were left for
+    now, since somebody had them locked."""
     mine = Message.objects.filter(lease_owner=owner(), state__in=[State.LEASED, State.SENDING])
-    stray = mine.exclude(pk__in=under_way())
-    return stray.update(state=State.QUEUED, lease_until=None, lease_epoch=F("lease_epoch") + 1)
+    strays = mine.exclude(pk__in=under_way())
+    found = list(strays.values_list("pk", flat=True))
+    if not found:
+        return 0, 0
+    free = mine.filter(pk__in=found).select_for_update(skip_locked=True, no_key=True)
+    count = mine.filter(pk__in=list(free.order_by("pk").values_list("pk", flat=True))).update(
+        state=State.QUEUED, lease_until=None, lease_epoch=F("lease_epoch") + 1
+    )
+    return count, len(found) - count
 
 
 def let_go() -> int:
