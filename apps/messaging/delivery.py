@@ -13,7 +13,7 @@ from datetime import timedelta
 from typing import Any
 
 from django.db import connection, transaction
-from django.db.models import Case, F, Value, When
+from django.db.models import Case, F, QuerySet, Value, When
 
 from apps.core import clock
 from apps.core.clock import uptime
@@ -99,7 +99,7 @@ def judge_again(messages: list[Message]) -> list[Message]:
     for message in messages:
         verdict = verdicts[message.channel_id, message.address]
         if verdict.refused:
-            settle(message, State.REFUSED, verdict=verdict.code, reason=verdict.reason)
+            refuse(message, State.REFUSED, verdict=verdict.code, reason=verdict.reason)
         else:
             cleared.append(message)
     return cleared
@@ -118,7 +118,7 @@ def send(messages: list[Message]) -> None:
         except Exception as error:
             if not isinstance(error, ValueError):
                 logger.exception("Message %s can't be asked for", message.pk)
-            settle(message, State.FAILED, reason=f"It can't be sent: {error}"[:300])
+            refuse(message, State.FAILED, reason=f"It can't be sent: {error}"[:300])
     began = uptime()
     longest = max((request.deadline for request in requests.values()), default=0.0)
     for message in mark_sending([m for m in messages if m.pk in requests], longest):
@@ -221,27 +221,45 @@ def ask_again(message: Message, again: Again) -> None:
         reason = f"Not accepted in {MAX_TRIES} tries: {again.reason}"
         settle(message, State.FAILED, reason=reason[:300])
         return
-    ours = {"lease_owner": message.lease_owner, "lease_epoch": message.lease_epoch}
-    Message.objects.filter(pk=message.pk, state=State.SENDING, **ours).update(
+    mine = Message.objects.filter(pk=message.pk, lease_owner=message.lease_owner)
+    ours = mine.filter(state=State.SENDING, lease_epoch=message.lease_epoch)
+    if ours.update(
         state=State.QUEUED,
         tries=F("tries") + 1,
         wake_at=clock.now() + min(again.after, LONGEST_ASKED),
         reason=clean(again.reason)[:300],
         lease_until=None,
         lease_epoch=F("lease_epoch") + 1,
-    )
+    ):
+        return
+    # Its lease ran out meanwhile, so it was called unknown; but we know. (It is not queued again:
+    # who waited for its end, to delete a contact, has gone on.)
+    taken = mine.filter(state=State.UNKNOWN, lease_epoch=message.lease_epoch + 1)
+    _settle(taken, State.FAILED, {"reason": f"It was not accepted: {again.reason}"[:300]})
+
+
+def refuse(message: Message, state: str, **columns: Any) -> None:
+    """End a claimed message that is not to be asked for, if it is still ours: somebody else, who
+    has it by now, may be sending it."""
+    lease = {"lease_owner": message.lease_owner, "lease_epoch": message.lease_epoch}
+    _settle(Message.objects.filter(pk=message.pk, state=State.LEASED, **lease), state, columns)
 
 
 def settle(message: Message, state: str, **columns: Any) -> None:
-    """Write the outcome, whatever became of the lease meanwhile: it is the truth. A row that was
-    erased (messaging/erasing.py) keeps only what became of it."""
-    columns = {name: clean(text) for name, text in columns.items()}
+    """Write the outcome, whatever became of the lease meanwhile: it is the truth."""
     open_or_unknown = (*Message.OPEN, State.UNKNOWN)
+    found = Message.objects.filter(pk=message.pk, state__in=open_or_unknown)
+    _settle(found, state, columns)
+
+
+def _settle(found: QuerySet[Message], state: str, columns: dict[str, str]) -> None:
+    """A row that was erased (messaging/erasing.py) keeps only what became of it."""
+    columns = {name: clean(text) for name, text in columns.items()}
     told = {
         name: Case(When(address="", then=F(name)), default=Value(value))
         for name, value in columns.items()
     }
-    Message.objects.filter(pk=message.pk, state__in=open_or_unknown).update(
+    found.update(
         state=state,
         lease_until=None,
         lease_epoch=F("lease_epoch") + 1,
