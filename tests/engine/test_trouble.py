@@ -13,6 +13,7 @@ from apps.core.models import Notice
 from apps.core.notices import current
 from apps.crm.models import Note
 from apps.engine import calls, group, mending, rounds, turn
+from apps.engine.agenda import look
 from apps.engine.models import Run
 from apps.messaging import delivery, outbox
 from apps.messaging.models import BlacklistEntry, Message
@@ -274,3 +275,13 @@ def test_who_was_stopped_before_it_asked_says_nothing_of_what_others_send(clock)
     assert Message.objects.get().state == "sending"
     delivery.settle(fresh, Message.State.SENT, provider_id="p-1")
     assert Message.objects.get().state == "sent"
+
+
+def test_a_run_that_was_put_off_hides_no_other_suspect(post, clock):
+    connector = note()
+    for n in range(2):
+        post(connector, {"phone": f"+49151{n:08d}"})
+    first, _ = Run.objects.order_by("pk")
+    Run.objects.update(attempts=1)
+    Run.objects.filter(pk=first.pk).update(wake_at=clock.now + timedelta(minutes=5))
+    assert "suspects" in look().due()
