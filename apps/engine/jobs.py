@@ -9,15 +9,18 @@ from typing import Any
 from django.db import connection, transaction
 from django.db.models import F
 
-from apps.core import clock, jobs, rows
+from apps.core import clock, jobs, notices, rows
 from apps.core.due import is_postgresql
 from apps.core.jobs import TRIES, Again, Job, JobFailed
+from apps.core.trouble import Trouble, kind_of, sentence
 from apps.engine import crm_changes
 
 logger = logging.getLogger(__name__)
 
 # A turn ends after the slice in which this time runs out.
 SECONDS = 0.05
+# How long a job waits that the installation refused (no space, a locked table).
+TROUBLE_WAITS = timedelta(seconds=15)
 
 
 def turn() -> int:
@@ -42,7 +45,12 @@ def work_on(job: Job) -> None:
     except Again:
         _put_back(job, timedelta())
     except Exception as error:
-        if job.tries >= TRIES:
+        if kind_of(error) in (Trouble.INSTALLATION, Trouble.LOCKED):
+            # Nothing is wrong with the job: it waits, and operators are told.
+            logger.warning("%s %s waits: %s", type(job).__name__, job.pk, error)
+            notices.tell(sentence(error))
+            _put_back(job, TROUBLE_WAITS, tries=job.tries - 1)
+        elif job.tries >= TRIES:
             logger.exception("%s %s was given up", type(job).__name__, job.pk)
             _end(job, Job.State.FAILED, f"It was given up after {TRIES} tries: {_said(error)}.")
         else:
@@ -99,8 +107,9 @@ def _end(job: Job, state: str, note: str) -> None:
     _ours(job).update(state=state, note=note[:500], ended_at=clock.now(), lease_until=None)
 
 
-def _put_back(job: Job, after: timedelta) -> None:
+def _put_back(job: Job, after: timedelta, **columns: Any) -> None:
     _ours(job).update(
+        **columns,
         state=Job.State.WAITING,
         wake_at=clock.now() + after,
         lease_until=None,

@@ -5,8 +5,10 @@ from datetime import timedelta
 import pytest
 from django.db import connection
 from django.test.utils import CaptureQueriesContext
+from psycopg import errors
 
 from apps.actions.kinds.stop import StopRun
+from apps.core.models import Notice
 from apps.engine import jobs, leases
 from apps.engine.agenda import look
 from apps.engine.models import Run
@@ -163,6 +165,29 @@ def test_trouble_that_stays_ends_the_job(clock):
     job.refresh_from_db()
     assert (job.state, job.done) == ("failed", 10)
     assert job.note == "It was given up after 5 tries: the line was cut."
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        errors.DiskFull("could not extend file: No space left on device"),
+        errors.LockNotAvailable("canceling statement due to lock timeout"),
+    ],
+    ids=["full", "locked"],
+)
+def test_what_the_installation_refuses_ends_no_job(clock, monkeypatch, error):
+    job = counting()
+    with monkeypatch.context() as patch:
+        patch.setattr(Counting, "slice", lambda job: (_ for _ in ()).throw(error))
+        for _ in range(20):
+            jobs.turn()
+            clock.tick(minutes=1)
+    job.refresh_from_db()
+    assert (job.state, job.tries) == ("waiting", 0)
+    assert Notice.objects.exists()
+    while jobs.turn():
+        pass
+    assert numbers(job) == list(range(1, 31))
 
 
 def test_a_job_that_kills_its_workers_is_given_up(clock):
