@@ -3,9 +3,10 @@
 import pytest
 
 from apps.actions.kinds.http_api import HttpApi
-from apps.engine import calls, queues
+from apps.engine import again, calls, queues
 from apps.engine.models import Attempt, Call, Delay, Queue, Run
 from apps.engine.sweep import sweep
+from tests.engine.ordered import ANA, in_order
 from tests.factories import published
 
 pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("outside")]
@@ -123,6 +124,30 @@ def test_when_the_limit_is_lifted_all_go_on(server, post, drain, clock, settings
     clock.tick(seconds=61)
     drain()
     assert sorted(asked(server)) == [0, 1, 2, 3, 4]
+
+
+def test_a_run_that_was_held_meanwhile_waits_anew(server, post, drain, clock, settings):
+    """Woken from the queue, it finds that an operator has opened the run before it again."""
+    settings.HTTP_PER_MINUTE = 1
+    connector = in_order(call(server.url, over_limit="wait"))
+    post(connector, {"n": 1, "phone": ANA})
+    drain()
+    post(connector, {"n": 2, "phone": ANA})
+    drain()
+    first, second = Run.objects.order_by("pk")
+    assert again.start(first, again.places(first.revision_id)[1], "ana")
+    drain()
+    clock.tick(seconds=61)
+    drain()
+    clock.tick(seconds=1)
+    drain()
+    second.refresh_from_db()
+    assert (asked(server), second.state) == ([1, 1], "waiting")
+    waits = Delay.objects.get(run=second.pk, state="waiting")
+    assert (waits.queue, waits.holds) == (queues.LIMIT, False)
+    clock.tick(seconds=61)
+    drain()
+    assert (asked(server), count("done")) == ([1, 1, 2], 2)
 
 
 # --- hosts that don't answer
