@@ -89,17 +89,25 @@ class Due(models.Model):
         up the others."""
         count = 0
         table: Any = cls._default_manager
+        ran_out = only_owners is None
+        also = cls.when_run_out() if ran_out else {}
         for state, becomes in cls.ON_EXPIRY.items():
             leases = table.filter(state=state)
-            if only_owners is None:
+            if ran_out:
                 leases = cls._free(leases.filter(lease_until__lt=clock.now()))
             else:
                 leases = leases.filter(lease_owner__in=only_owners)
             with transaction.atomic():
                 count += leases.update(
-                    state=becomes, lease_until=None, lease_epoch=models.F("lease_epoch") + 1
+                    state=becomes, lease_until=None, lease_epoch=models.F("lease_epoch") + 1, **also
                 )
         return count
+
+    @classmethod
+    def when_run_out(cls) -> dict[str, Any]:
+        """Columns that are set besides when a lease has run out, and nobody knows whether its
+        owner lives."""
+        return {}
 
     @classmethod
     def _free(cls, found: Any) -> Any:

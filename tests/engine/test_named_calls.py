@@ -88,10 +88,26 @@ def test_the_answer_of_a_lease_that_ran_out_is_not_taken_twice(server, post, dra
     run_out_its_lease(Run.objects.get())
     wait_for_an_answer()
     drain()
+    Run.objects.update(wake_at=core_clock.now())
+    drain()
     assert Run.objects.get().state == "done"
     assert Note.objects.count() == 1
-    assert paths(server).count("/pay") == 1
+    assert paths(server) == ["/quote", "/pay"]
     assert told("Pay") == [(1, "done")]
+
+
+def test_whoever_has_the_answer_of_a_lease_that_ran_out_writes_it_down_first(server, post, drain):
+    """It could not for a while: the disk was full. Its call may not be asked for again, and would
+    be called unknown by whoever takes the run on too soon."""
+    post(published([ask(server, "Pay")]), {"n": 1})
+    turn.take_turn()
+    wait_for_an_answer()
+    run_out_its_lease(Run.objects.get())
+    drain()
+    assert (Call.objects.get().state, Run.objects.get().state) == ("answered", "due")
+    Run.objects.update(wake_at=core_clock.now())
+    drain()
+    assert (told("Pay"), len(server.asked)) == ([(1, "done")], 1)
 
 
 def test_a_stale_and_a_fresh_claim_of_one_run_never_pass_together(server, post):
