@@ -48,6 +48,11 @@ def came_from(run: Run, name: str) -> bool:
     return run.queue in (name, f"{TRY}{name}"[:300])
 
 
+def is_shut(name: str) -> bool:
+    """Whether runs wait in this queue until one of them has tried."""
+    return Queue.objects.filter(name=name).exclude(phase=Queue.Phase.OPEN).exists()
+
+
 # --- into a queue --------------------------------------------------------------------------------
 
 

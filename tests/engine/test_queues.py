@@ -204,6 +204,28 @@ def test_when_the_host_is_back_all_go_on_in_order(server, post, drain, clock):
     assert Delay.objects.filter(state="waiting").count() == 0
 
 
+def test_a_run_that_tries_and_had_to_wait_for_a_slot_is_heard_of_all_the_same(
+    server, post, drain, clock, settings
+):
+    """Also by who knows nothing of the host: all workers were started anew meanwhile."""
+    connector = published([call(server.url, over_limit="wait")])
+    good, server.answer = server.answer, lambda asked: (503, {}, b"")
+    silence(post, drain, connector, 12)
+    server.answer = good
+    calls.forget()
+    settings.HTTP_PER_MINUTE = 1
+    clock.tick(seconds=31)
+    drain()
+    assert count("waiting") == 7
+    clock.tick(seconds=31)
+    drain()
+    assert (count("waiting"), len(server.asked)) == (6, 6)
+    clock.tick(seconds=1)
+    drain()
+    waits = Delay.objects.filter(state="waiting")
+    assert set(waits.values_list("queue", flat=True)) == {queues.LIMIT}
+
+
 def test_a_run_that_tries_and_is_lost_is_followed_by_another(post, drain, clock):
     silence(post, drain, published([call(NOBODY)]), 10)
     clock.tick(seconds=31)
