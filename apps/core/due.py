@@ -12,7 +12,7 @@ import socket
 from datetime import UTC, datetime, timedelta
 from typing import Any, ClassVar, Self
 
-from django.db import connection, models
+from django.db import connection, models, transaction
 from django.db.models.functions import Greatest
 
 from apps.core import clock, rows
@@ -87,19 +87,38 @@ class Due(models.Model):
 
     @classmethod
     def expire(cls, only_owners: list[str] | None = None) -> int:
-        """Turn every expired lease (or every lease of `only_owners`) into what its state says."""
+        """Turn every expired lease (or every lease of `only_owners`) into what its state says. One
+        that has expired and that somebody has locked is left for the next time: it must not hold
+        up the others."""
         count = 0
         table: Any = cls._default_manager
+        ran_out = only_owners is None
+        also = cls.when_run_out() if ran_out else {}
         for state, becomes in cls.ON_EXPIRY.items():
             leases = table.filter(state=state)
-            if only_owners is None:
-                leases = leases.filter(lease_until__lt=clock.now())
+            if ran_out:
+                leases = cls._free(leases.filter(lease_until__lt=clock.now()))
             else:
                 leases = leases.filter(lease_owner__in=only_owners)
-            count += leases.update(
-                state=becomes, lease_until=None, lease_epoch=models.F("lease_epoch") + 1
-            )
+            with transaction.atomic():
+                count += leases.update(
+                    state=becomes, lease_until=None, lease_epoch=models.F("lease_epoch") + 1, **also
+                )
         return count
+
+    @classmethod
+    def when_run_out(cls) -> dict[str, Any]:
+        """Columns that are set besides when a lease has run out, and nobody knows whether its
+        owner lives."""
+        return {}
+
+    @classmethod
+    def _free(cls, found: Any) -> Any:
+        """Those of these rows that nobody has locked, by one statement's subquery."""
+        if not is_postgresql():
+            return found
+        table: Any = cls._default_manager
+        return table.filter(pk__in=found.select_for_update(skip_locked=True, no_key=True))
 
 
 def is_postgresql() -> bool:

@@ -83,7 +83,8 @@ class Job(Due, Caused):
         """Do the next piece, about a second's work at the most, inside a transaction that is open
         already; set the cursor columns and `done`. True when nothing is left. Raises JobFailed for
         what is wrong with the data, Again to be called anew; anything else that is raised is taken
-        for trouble that passes, and tried again."""
+        for trouble that passes, and tried again. What the installation refuses (no space, a locked
+        table) is waited for as long as it takes."""
         raise NotImplementedError
 
     def begin(self) -> None:

@@ -19,7 +19,7 @@ from apps.core.trouble import DATABASE_ERRORS, Trouble, kind_of
 from apps.crm import services as crm
 from apps.crm.services import Identity, InvalidContact
 from apps.engine import queues
-from apps.engine.calls import Flight, has_not_left
+from apps.engine.calls import MOST_US, Flight, has_not_left
 from apps.engine.context import RunContext, Vanished
 from apps.engine.dialling import Calls, Queued
 from apps.engine.models import Attempt, Delay, Run
@@ -270,7 +270,7 @@ def entry(context: RunContext, item: Item, outcome: Ended | Retry, duration_us: 
         came_out=dict(getattr(outcome, "values", {})),
         missing=sorted(set(context.missing)),
         at=clock.now(),
-        duration_us=duration_us,
+        duration_us=min(duration_us, MOST_US),
     )
 
 

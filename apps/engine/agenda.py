@@ -14,8 +14,9 @@ from apps.engine import clock_steps
 # By lane, when its next row wakes. A suspect is among the runs, too.
 _LANES = {
     "runs": "SELECT min(wake_at) FROM engine_run WHERE state = 'due'",
-    "suspects": "SELECT wake_at FROM engine_run WHERE state = 'due' AND attempts > 0"
-    " ORDER BY id LIMIT 1",
+    # Of the first ones: one that was put off must not hide those behind it.
+    "suspects": "SELECT min(wake_at) FROM (SELECT wake_at FROM engine_run"
+    " WHERE state = 'due' AND attempts > 0 ORDER BY id LIMIT 200) AS suspects",
     "messages": "SELECT m.wake_at FROM messaging_message m"
     " JOIN messaging_channel c ON c.id = m.channel_id AND c.enabled"
     " WHERE m.state = 'queued' ORDER BY m.wake_at LIMIT 1",

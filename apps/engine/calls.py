@@ -21,6 +21,8 @@ from apps.engine.models import Call, Event, Run
 
 # An answer's body as it is kept for people, in characters.
 BODY_KEPT = 100_000
+# A process may be stopped for hours with a call under way; what it took fits into its column.
+MOST_US = 2**31 - 1
 _SECRET_HEADERS = {"set-cookie", "www-authenticate", "authorization", "proxy-authenticate"}
 
 
@@ -85,7 +87,7 @@ def keyed(request: Request, row: Call) -> Request:
 
 def settle(row: Call, answer: Answer) -> None:
     """Set what became of it, as people may see it."""
-    row.took_us = answer.took_us
+    row.took_us = min(answer.took_us, MOST_US)
     if isinstance(answer, Failure):
         row.state = Call.State.UNKNOWN if answer.sent else Call.State.FAILED
         row.error = answer.reason[:300]
@@ -152,9 +154,12 @@ class Exchange:
         return [connector for connector, held in self._by_connector.items() if held >= half]
 
     def start(self, flights: Iterable[Flight], leave_by: float | None = None) -> None:
-        """Make the requests of committed intents; they leave at once, or not after `leave_by`."""
+        """Make the requests of committed intents; they leave at once, or not after `leave_by`.
+        Asked twice for the same flight, it makes one request."""
         requests: dict[Hashable, Request] = {}
         for flight in flights:
+            if flight.row.pk in self._flights:
+                continue
             self._flights[flight.row.pk] = flight
             self._by_connector[flight.run.connector_id] += 1
             requests[flight.row.pk] = keyed(flight.outcome.request, flight.row)

@@ -2,22 +2,49 @@
 
 from typing import Any
 
-from django.db import connection, transaction
+from django.db import OperationalError, connection, transaction
 from django.db.models import Case, F, Value, When
 
 from apps.core import clock
+from apps.core.clock import uptime
 from apps.core.due import is_postgresql, moment, skip_locked
+from apps.core.trouble import Trouble, kind_of
 from apps.engine import order
 from apps.engine.models import Attempt, Delay, Run
 
+_DUE = (
+    "SELECT id FROM engine_delay WHERE state = 'waiting' AND wake_at <= %s"
+    " ORDER BY wake_at LIMIT %s"
+)
+# Without those whose runs somebody has locked. It reads each run, too.
+_FREE = (
+    "SELECT delay.id FROM engine_delay AS delay JOIN engine_run AS run ON run.id = delay.run_id"
+    " WHERE delay.state = 'waiting' AND delay.wake_at <= %s"
+    " ORDER BY delay.wake_at LIMIT %s FOR NO KEY UPDATE OF delay, run SKIP LOCKED"
+)
+
+
+# Seconds for which that is the way, after it was found to be needed.
+CAREFUL = 60.0
+_careful_until = 0.0
+
 
 def wake(limit: int = 500) -> int:
-    """Fire the delays that are due and make their runs due; returns how many."""
+    """Fire the delays that are due and make their runs due; returns how many. A run that somebody
+    holds for long keeps nobody else asleep."""
+    global _careful_until
+    if uptime() >= _careful_until:
+        try:
+            return _wake(f"{_DUE} {skip_locked()}", limit)
+        except OperationalError as error:
+            if kind_of(error) is not Trouble.LOCKED or not is_postgresql():
+                raise
+        _careful_until = uptime() + CAREFUL
+    return _wake(_FREE, limit)
+
+
+def _wake(candidates: str, limit: int) -> int:
     now = moment(clock.now())
-    candidates = (
-        "SELECT id FROM engine_delay WHERE state = 'waiting' AND wake_at <= %s"
-        f" ORDER BY wake_at LIMIT %s {skip_locked()}"
-    )
     chosen = f"= ANY(ARRAY({candidates}))" if is_postgresql() else f"IN ({candidates})"
     with transaction.atomic(), connection.cursor() as cursor:
         cursor.execute(

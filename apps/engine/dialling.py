@@ -114,6 +114,9 @@ class Calls:
         flight = Flight(run, context.event, outcome, row, context.inputs, context.missing, begun)
         name = queues.of_host(flight.host)
         told_to_try = queues.is_told(run, queues.TRY, name)
+        if queues.came_from(run, queues.LIMIT):
+            # It may have been told so before it had to wait for a slot.
+            told_to_try = queues.is_shut(name)
         flight.tries = self.exchange.breaker.tries(flight.host) or told_to_try
         run.call, run.queue = row.pk, ""
         self.flights.append(flight)

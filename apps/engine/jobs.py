@@ -10,17 +10,19 @@ from django.db import connection, transaction
 from django.db.models import F
 from django.db.models.functions import Greatest
 
-from apps.core import clock, jobs, rows
+from apps.core import clock, jobs, notices, rows
 from apps.core.due import is_postgresql, owner
 from apps.core.jobs import TRIES, Again, Job, JobFailed
-from apps.core.trouble import Trouble, is_installations, kind_of, said_by
+from apps.core.trouble import Trouble, is_installations, kind_of, said_by, sentence
 from apps.engine import crm_changes
 
 logger = logging.getLogger(__name__)
 
 # A turn ends after the slice in which this time runs out.
 SECONDS = 0.05
-AFTER_A_CONFLICT = timedelta(seconds=1)
+# How long a job waits that met somebody else's transaction, and one that the installation refused
+# (no space, a locked table).
+AFTER_A_CONFLICT, TROUBLE_WAITS = timedelta(seconds=1), timedelta(seconds=15)
 
 
 def turn() -> int:
@@ -63,14 +65,16 @@ def _try_again(job: Job, error: Exception) -> None:
 
 
 def _wait_for_better_times(job: Job, error: Exception) -> None:
-    """Put it back with its try. Raises the error, for the lane to rest, unless the job has only met
-    somebody else's transaction."""
+    """Nothing is wrong with the job: it waits with its tries as they were, and operators are told,
+    unless it has only met somebody else's transaction."""
     if not connection.in_atomic_block:
         connection.close_if_unusable_or_obsolete()
-    met = kind_of(error) is Trouble.CONFLICT
-    _put_back(job, AFTER_A_CONFLICT if met else timedelta(), job.tries - 1)
-    if not met:
-        raise error
+    if kind_of(error) is Trouble.CONFLICT:
+        _put_back(job, AFTER_A_CONFLICT, job.tries - 1)
+        return
+    logger.warning("%s %s waits: %s", type(job).__name__, job.pk, error)
+    notices.tell(sentence(error))
+    _put_back(job, TROUBLE_WAITS, job.tries - 1)
 
 
 def recover() -> int:

@@ -17,7 +17,7 @@ from django.db import connection, transaction
 from apps.core import clock, rows
 from apps.core.clock import uptime
 from apps.core.due import LEASE, is_postgresql, owner
-from apps.core.trouble import Trouble, kind_of, said_by, sentence
+from apps.core.trouble import DATABASE_ERRORS, Trouble, kind_of, said_by, sentence
 from apps.engine import calls, dialling
 from apps.engine.advance import Story
 from apps.engine.calls import Flight
@@ -53,7 +53,7 @@ def take(claims: list[Claim]) -> list[Claim]:
             left = advance_group(claims, story)
         except Exception as error:
             broke, kind = error, _kind(error)
-            claims = reread(claims, story, began)
+            claims = reread(claims, story, began, error)
         else:
             _passes.one()
             return left
@@ -73,18 +73,20 @@ def _kind(error: Exception) -> Trouble | None:
     return Trouble.CONFLICT if isinstance(error, TooLate) else kind_of(error)
 
 
-def reread(claims: list[Claim], story: Story, began: float) -> list[Claim]:
+def reread(claims: list[Claim], story: Story, began: float, error: Exception) -> list[Claim]:
     """What became of a turn that raised: the claims that still hold, fresh from the database.
 
     If its commit was done and only the word of it was lost, then its runs have moved on, or they
-    wait for the very calls that it meant to make: these leave now. The rows are locked first, so
-    that a backend that is still about to commit is waited for.
+    wait for the very calls that it meant to make: these leave now. When the connection was lost,
+    the rows are locked first, so that a backend that is still about to commit is waited for. Else
+    nobody is waited for: what somebody else has locked must not hold up the rest.
     """
     renew_connection()
     meant = {flight.row.pk: flight for flight in story.calls.flights}
     leave, still, gone = [], [], []
     with transaction.atomic():
-        found = {(run.pk, run.lease_epoch): run for run in _leased(claims)}
+        runs = _leased(claims, waits=kind_of(error) is Trouble.GONE)
+        found = {(run.pk, run.lease_epoch): run for run in runs}
         for claim in claims:
             run = found.get((claim.run.pk, claim.run.lease_epoch))
             if run is not None and run.call == claim.call:
@@ -108,9 +110,9 @@ def renew_connection() -> None:
         connection.close_if_unusable_or_obsolete()
 
 
-def _leased(claims: list[Claim]) -> list[Run]:
+def _leased(claims: list[Claim], waits: bool) -> list[Run]:
     which, given = rows.among("id", {claim.run.pk for claim in claims})
-    lock = "FOR NO KEY UPDATE" if is_postgresql() else ""
+    lock = "FOR NO KEY UPDATE" if waits and is_postgresql() else ""
     where = f"state = 'leased' AND lease_owner = %s AND {which} ORDER BY id {lock}"
     return rows.select(Run, where, [owner(), given])
 
@@ -135,13 +137,12 @@ def _one_by_one(claims: list[Claim], broke: Exception) -> None:
                 _passes.one()
             else:
                 refused.append(trouble)
-    for claim in untried:
-        _come_again(claim, SOON)
-    if refused:
+        for claim in untried:
+            _come_again(claim, SOON)
         put_back(refused, others_pass=bool(passed))
-        if not passed:
-            error = refused[0][1]
-            raise InTrouble(sentence(error)) from error
+    if refused and not passed:
+        error = refused[0][1]
+        raise InTrouble(sentence(error)) from error
 
 
 @contextmanager
@@ -172,7 +173,7 @@ def _alone(claim: Claim) -> tuple[Claim, Exception] | None:
             return None
         except Exception as error:
             broke, kind = error, _kind(error)
-        still = reread([claim], story, began)
+        still = reread([claim], story, began, broke)
         if not still:
             return None
         (claim,) = still
@@ -219,18 +220,31 @@ def put_back(refused: list[tuple[Claim, Exception]], others_pass: bool) -> None:
         _passes.note(run.pk)
         if counts and run.troubles >= len(WAITS):
             times = run.troubles + 1
-            fail(claim, f"It was refused {times} times while others passed: {sentence(error)}")
-            continue
-        wait = timedelta(seconds=WAITS[run.troubles]) if counts else SOON
+            with _unless_locked():
+                fail(claim, f"It was refused {times} times while others passed: {sentence(error)}")
+                continue
+        wait = timedelta(seconds=WAITS[min(run.troubles, len(WAITS) - 1)]) if counts else SOON
         run.troubles += counts
         _come_again(claim, wait)
 
 
 def _come_again(claim: Claim, wait: timedelta) -> None:
-    if claim.flight is None:
-        _put_back(claim.run, wait)
-    else:
-        _keep_in_hand(claim, claim.flight, wait)
+    with _unless_locked():
+        if claim.flight is None:
+            _put_back(claim.run, wait)
+        else:
+            _keep_in_hand(claim, claim.flight, wait)
+
+
+@contextmanager
+def _unless_locked() -> Iterator[None]:
+    """What somebody else has locked can't even be put back: then it is left to its lease, and who
+    has an answer in hand keeps it."""
+    try:
+        yield
+    except DATABASE_ERRORS as error:
+        if kind_of(error) is not Trouble.LOCKED:
+            raise
 
 
 def _ours(run: Run) -> Any:
@@ -256,12 +270,24 @@ def _put_back(run: Run, wait: timedelta) -> None:
 def _keep_in_hand(claim: Claim, flight: Flight, wait: timedelta) -> None:
     run = claim.run
     wait = min(wait, LEASE)  # it is not given more than that ahead of time (leases.py)
-    _ours(run).update(troubles=run.troubles, lease_until=clock.now() + wait + LEASE)
     flight.run, flight.rests_until = run, uptime() + wait.total_seconds()
+    _ours(run).update(troubles=run.troubles, lease_until=clock.now() + wait + LEASE)
 
 
 def fail(claim: Claim, error: str) -> None:
-    """End a run that can't go on. What its call was answered is kept."""
+    """End a run that can't go on. What its call was answered is kept, if it can be."""
+    try:
+        _fail(claim, error, claim.flight)
+    except DATABASE_ERRORS as broke:
+        if claim.flight is None or kind_of(broke) is not Trouble.OWN:
+            raise
+        logger.exception("The answer for run %s can't be kept", claim.run.pk)
+        _fail(claim, error, None)
+    if claim.flight is not None:
+        calls.exchange().over(claim.flight)
+
+
+def _fail(claim: Claim, error: str, flight: Flight | None) -> None:
     run = claim.run
     with transaction.atomic():
         ended = _ours(run).update(
@@ -271,14 +297,12 @@ def fail(claim: Claim, error: str) -> None:
             call=None,
             lease_until=None,
         )
-        if claim.flight is not None:
-            dialling.write_late_outcomes([claim.flight])
+        if flight is not None:
+            dialling.write_late_outcomes([flight])
         elif ended and claim.call is not None:
             dialling.abandon([claim.call])
         if ended:
             release_after([(run.connector_id, run.line)])
-    if claim.flight is not None:
-        calls.exchange().over(claim.flight)
 
 
 def give_up(run: Run) -> None:

@@ -126,7 +126,8 @@ class Lines:
             self._ended[_line(run)] += 1
 
     def _hold(self, run: Run, after: int) -> None:
-        run.state = Run.State.WAITING
+        # What a queue has told it is of no use any more when it goes on.
+        run.state, run.queue = Run.State.WAITING, ""
         self._held[run] = after
 
     def _put_off(self, run: Run, delay: timedelta) -> None:

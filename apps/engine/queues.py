@@ -48,6 +48,11 @@ def came_from(run: Run, name: str) -> bool:
     return run.queue in (name, f"{TRY}{name}"[:300])
 
 
+def is_shut(name: str) -> bool:
+    """Whether runs wait in this queue until one of them has tried."""
+    return Queue.objects.filter(name=name).exclude(phase=Queue.Phase.OPEN).exists()
+
+
 # --- into a queue --------------------------------------------------------------------------------
 
 
@@ -149,11 +154,13 @@ def _again(queue: Queue, at: Any) -> None:
 
 
 def _wake(queue: Queue, count: int, told: str = "", upto: int = 0) -> int:
-    """Let the first so many runs of the queue go on."""
-    first = f" AND id <= {int(upto)}" if upto else ""
+    """Let the first so many runs of the queue go on. One that somebody has locked is passed over:
+    it must not hold up the others, nor other queues."""
+    first = f" AND delay.id <= {int(upto)}" if upto else ""
     candidates = (
-        f"SELECT id FROM engine_delay WHERE queue = %s AND state = 'waiting'{first}"
-        f" ORDER BY id LIMIT %s {skip_locked()}"
+        "SELECT delay.id FROM engine_delay AS delay JOIN engine_run AS run ON run.id = delay.run_id"
+        f" WHERE delay.queue = %s AND delay.state = 'waiting'{first}"
+        f" ORDER BY delay.id LIMIT %s {skip_locked('delay, run')}"
     )
     chosen = f"= ANY(ARRAY({candidates}))" if is_postgresql() else f"IN ({candidates})"
     now = clock.now()

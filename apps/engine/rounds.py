@@ -5,13 +5,16 @@ import logging
 from collections.abc import Callable, Collection
 from dataclasses import dataclass, field
 from functools import partial
+from math import inf
 
+from django.db import transaction
 from django.db.models import F
 from django.db.models.functions import Greatest
 
 from apps.core import clock, notices
 from apps.core.clock import uptime
 from apps.core.due import owner
+from apps.core.http.outgoing import outgoing
 from apps.core.trouble import is_installations, sentence
 from apps.engine import calls, delays, dialling, mending, queues, schedules, upkeep
 from apps.engine import jobs as job_lane
@@ -24,6 +27,8 @@ logger = logging.getLogger(__name__)
 
 # Seconds that a lane rests after it broke: the first time, and at most.
 FIRST_REST, LONGEST_REST = 0.25, 15.0
+# Seconds until it is tried again to put back what somebody had locked.
+RECOVERS_AGAIN = 2.0
 
 
 @dataclass
@@ -39,6 +44,8 @@ class Lanes:
     """How the lanes of this process fare."""
 
     resting: dict[str, Rest] = field(default_factory=dict)
+    # When to look again for what could not be put back, since it was locked (uptime).
+    recovers_at: float = inf
 
     def may_work(self, lane: str) -> bool:
         rest = self.resting.get(lane)
@@ -60,6 +67,8 @@ lanes = Lanes()
 def round_of_lanes(due: Collection[str]) -> int:
     """One turn of each lane that is due, so that none starves another; runs whose calls and
     messages whose requests were answered go on in any case. Returns how many rows were taken."""
+    if lanes.recovers_at <= uptime():
+        recover()
     taken = _turn_of("schedules", schedules.fire) if "schedules" in due else 0
     # Before the runs: a delay that has ended is too late to be cancelled by one of them.
     taken += _turn_of("delays", delays.wake) if "delays" in due else 0
@@ -109,18 +118,30 @@ def _tell(lane: str, error: Exception) -> None:
 def recover() -> int:
     """Put back what this process holds by the database's word and has not in hand: claims and
     intents whose commit was done, while the word of it was lost. Their requests have not left.
-    Returns how many rows that were."""
-    return _put_back_strays() + delivery.recover() + job_lane.recover()
+    Returns how many rows that were.
+
+    A row that somebody has locked is left for a while, and holds up nobody: it may be a backend of
+    ours that we have lost, and that is still about to commit.
+    """
+    runs, left = _put_back_strays()
+    messages, messages_left = delivery.recover()
+    lanes.recovers_at = uptime() + RECOVERS_AGAIN if left or messages_left else inf
+    return runs + messages + job_lane.recover()
 
 
-def _put_back_strays() -> int:
+@transaction.atomic
+def _put_back_strays() -> tuple[int, int]:
+    """How many were put back, and how many were left. The rows are locked, so that what is read of
+    them is what is put back."""
     mine = Run.objects.filter(state=Run.State.LEASED, lease_owner=owner())
     in_hand = set(calls.exchange().ids())
-    strays = [(pk, call) for pk, call in mine.values_list("pk", "call") if call not in in_hand]
+    found = [pk for pk, call in mine.values_list("pk", "call") if call not in in_hand]
+    if not found:
+        return 0, 0
+    free = mine.filter(pk__in=found).select_for_update(skip_locked=True, no_key=True)
+    strays = list(free.order_by("pk").values_list("pk", "call"))
     dialling.never_left([call for _, call in strays if call is not None])
-    if not strays:
-        return 0
-    return mine.filter(pk__in=[pk for pk, _ in strays]).update(
+    back = mine.filter(pk__in=[pk for pk, _ in strays]).update(
         state=Run.State.DUE,
         attempts=Greatest(F("attempts") - 1, 0),
         call=None,
@@ -128,11 +149,14 @@ def _put_back_strays() -> int:
         lease_epoch=F("lease_epoch") + 1,
         wake_at=clock.now(),
     )
+    return back, len(found) - len(strays)
 
 
 def let_go() -> int:
-    """At the end of this process: settle what was answered, and give up the calls and sends that
-    are under way, at once and on purpose. Returns how many were given up."""
+    """At the end of this process: take back what has not left, settle what was answered, and give
+    up the calls and sends that are under way, at once and on purpose. Returns how many were given
+    up."""
+    outgoing().withdraw()
     exchange = calls.exchange()
     if exchange.answers():
         take_turn(runs=False, suspects=False)

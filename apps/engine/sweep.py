@@ -2,9 +2,11 @@
 know how long a lease is over is not of it: upkeep.py."""
 
 import logging
+from collections.abc import Callable
 from datetime import timedelta
 from typing import Any
 
+from django.db import connection
 from django_q.models import Failure, Schedule
 
 from apps.core import clock
@@ -27,16 +29,35 @@ EVERY_MINUTE = {
 
 
 def sweep() -> dict[str, int]:
-    """Release leases of the dead, settle lost sends, drop what has expired; returns the counts."""
-    return {
-        "released": release_leases_of_the_dead(),
-        "missed": order.release_missed(),
-        "queues": queues.mend(),
-        "settled": delivery.settle_unknown(),
-        "abandoned": abandon_stale(),
-        "forgotten": DedupeKey.objects.filter(expires_at__lt=clock.now()).delete()[0],
-        "pruned": Failure.objects.filter(stopped__lt=clock.now() - FAILURES_KEPT).delete()[0],
+    """Release leases of the dead, settle lost sends, drop what has expired; returns the counts.
+    What one part raises is raised when all others are done."""
+    parts: dict[str, Callable[[], int]] = {
+        "released": release_leases_of_the_dead,
+        "missed": order.release_missed,
+        "queues": queues.mend,
+        "settled": delivery.settle_unknown,
+        "abandoned": abandon_stale,
+        "forgotten": _forget,
+        "pruned": _prune,
     }
+    counts, broke = {}, None
+    for name, part in parts.items():
+        try:
+            counts[name] = part()
+        except Exception as error:
+            broke = broke or error
+            connection.close_if_unusable_or_obsolete()
+    if broke is not None:
+        raise broke
+    return counts
+
+
+def _forget() -> int:
+    return DedupeKey.objects.filter(expires_at__lt=clock.now()).delete()[0]
+
+
+def _prune() -> int:
+    return int(Failure.objects.filter(stopped__lt=clock.now() - FAILURES_KEPT).delete()[0])
 
 
 def release_leases_of_the_dead() -> int:

@@ -13,7 +13,7 @@ from datetime import timedelta
 from typing import Any
 
 from django.db import connection, transaction
-from django.db.models import Case, F, Value, When
+from django.db.models import Case, F, QuerySet, Value, When
 
 from apps.core import clock
 from apps.core.clock import uptime
@@ -226,37 +226,44 @@ def ask_again(message: Message, again: Again) -> None:
         reason = f"Not accepted in {MAX_TRIES} tries: {again.reason}"
         settle(message, State.FAILED, reason=reason[:300])
         return
-    ours = {"lease_owner": message.lease_owner, "lease_epoch": message.lease_epoch}
-    Message.objects.filter(pk=message.pk, state=State.SENDING, **ours).update(
+    mine = Message.objects.filter(pk=message.pk, lease_owner=message.lease_owner)
+    ours = mine.filter(state=State.SENDING, lease_epoch=message.lease_epoch)
+    if ours.update(
         state=State.QUEUED,
         tries=F("tries") + 1,
         wake_at=clock.now() + min(again.after, LONGEST_ASKED),
         reason=clean(again.reason)[:300],
         lease_until=None,
         lease_epoch=F("lease_epoch") + 1,
-    )
+    ):
+        return
+    # Its lease ran out meanwhile, so it was called unknown; but we know. (It is not queued again:
+    # who waited for its end, to delete a contact, has gone on.)
+    taken = mine.filter(state=State.UNKNOWN, lease_epoch=message.lease_epoch + 1)
+    _settle(taken, State.FAILED, {"reason": f"It was not accepted: {again.reason}"[:300]})
 
 
 def refuse(message: Message, state: str, **columns: Any) -> None:
-    """Write that a claimed message is not sent, if its lease still holds: by now somebody else may
-    be sending it."""
-    ours = {"lease_owner": message.lease_owner, "lease_epoch": message.lease_epoch}
-    _settle(Message.objects.filter(pk=message.pk, state=State.LEASED, **ours), state, columns)
+    """End a claimed message that is not to be asked for, if it is still ours: somebody else, who
+    has it by now, may be sending it."""
+    lease = {"lease_owner": message.lease_owner, "lease_epoch": message.lease_epoch}
+    _settle(Message.objects.filter(pk=message.pk, state=State.LEASED, **lease), state, columns)
 
 
 def settle(message: Message, state: str, **columns: Any) -> None:
     """Write the outcome, whatever became of the lease meanwhile: it is the truth."""
     open_or_unknown = (*Message.OPEN, State.UNKNOWN)
-    _settle(Message.objects.filter(pk=message.pk, state__in=open_or_unknown), state, columns)
+    found = Message.objects.filter(pk=message.pk, state__in=open_or_unknown)
+    _settle(found, state, columns)
 
 
-def _settle(rows: Any, state: str, columns: dict[str, Any]) -> None:
+def _settle(found: QuerySet[Message], state: str, columns: dict[str, str]) -> None:
     """A row that was erased (messaging/erasing.py) keeps only what became of it."""
     told = {
         name: Case(When(address="", then=F(name)), default=Value(clean(text)))
         for name, text in columns.items()
     }
-    rows.update(
+    found.update(
         state=state,
         lease_until=None,
         lease_epoch=F("lease_epoch") + 1,
@@ -268,12 +275,21 @@ def _settle(rows: Any, state: str, columns: dict[str, Any]) -> None:
 # --- after a loss --------------------------------------------------------------------------------
 
 
-def recover() -> int:
+@transaction.atomic
+def recover() -> tuple[int, int]:
     """Queue again what this process holds and has not asked for: a claim or a mark whose commit
-    was done, while the word of it was lost. Returns how many."""
+    was done, while the word of it was lost. Returns how many, and how many others were left for
+    now, since somebody had them locked."""
     mine = Message.objects.filter(lease_owner=owner(), state__in=[State.LEASED, State.SENDING])
-    stray = mine.exclude(pk__in=under_way())
-    return stray.update(state=State.QUEUED, lease_until=None, lease_epoch=F("lease_epoch") + 1)
+    strays = mine.exclude(pk__in=under_way())
+    found = list(strays.values_list("pk", flat=True))
+    if not found:
+        return 0, 0
+    free = mine.filter(pk__in=found).select_for_update(skip_locked=True, no_key=True)
+    count = mine.filter(pk__in=list(free.order_by("pk").values_list("pk", flat=True))).update(
+        state=State.QUEUED, lease_until=None, lease_epoch=F("lease_epoch") + 1
+    )
+    return count, len(found) - count
 
 
 def let_go() -> int:

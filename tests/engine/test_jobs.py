@@ -5,10 +5,11 @@ from datetime import timedelta
 import pytest
 from django.db import connection
 from django.test.utils import CaptureQueriesContext
+from psycopg import errors
 
 from apps.actions.kinds.stop import StopRun
 from apps.core.models import Notice
-from apps.engine import jobs, leases, rounds
+from apps.engine import jobs, leases
 from apps.engine.agenda import look
 from apps.engine.models import Run
 from apps.engine.rounds import round_of_lanes
@@ -166,22 +167,27 @@ def test_trouble_that_stays_ends_the_job(clock):
     assert job.note == "It was given up after 5 tries: the line was cut."
 
 
-def test_trouble_of_the_installation_ends_no_job(clock):
-    job = counting(trouble_at=15, trouble="full")
-    round_of_lanes({"jobs"})
-    for _ in range(8):
-        clock.tick(minutes=1)
-        rounds.lanes.resting.clear()
-        round_of_lanes({"jobs"})
-        job.refresh_from_db()
-        assert (job.state, job.tries, job.done) == ("waiting", 0, 10)
-    assert Notice.objects.get().text.startswith("PostgreSQL refuses writes: no space left")
-    Counting.objects.update(trouble="")
-    rounds.lanes.resting.clear()
-    while round_of_lanes({"jobs"}):
-        pass
+@pytest.mark.parametrize(
+    "error",
+    [
+        errors.DiskFull("could not extend file: No space left on device"),
+        errors.LockNotAvailable("canceling statement due to lock timeout"),
+    ],
+    ids=["full", "locked"],
+)
+def test_what_the_installation_refuses_ends_no_job(clock, monkeypatch, error):
+    job = counting()
+    with monkeypatch.context() as patch:
+        patch.setattr(Counting, "slice", lambda job: (_ for _ in ()).throw(error))
+        for _ in range(20):
+            jobs.turn()
+            clock.tick(minutes=1)
     job.refresh_from_db()
-    assert job.state == "done"
+    assert (job.state, job.tries) == ("waiting", 0)
+    assert Notice.objects.exists()
+    while jobs.turn():
+        pass
+    assert numbers(job) == list(range(1, 31))
 
 
 def test_a_slice_that_met_somebody_elses_is_done_again_and_no_lane_rests(clock):

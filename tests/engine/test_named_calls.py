@@ -1,16 +1,18 @@
 """A run waits for one named call: an answer counts only for the run, epoch and call that it was
 asked for, however runs are taken away, lost and claimed anew meanwhile."""
 
+import socket
 import time
+from dataclasses import replace
 from datetime import timedelta
 
 import pytest
-from django.db import OperationalError, connection, connections
+from django.db import DataError, OperationalError, connection, connections
 
 from apps.actions.kinds.add_note import AddNote
 from apps.actions.kinds.http_api import HttpApi
 from apps.core import clock as core_clock
-from apps.core.http.outgoing import outgoing
+from apps.core.http.outgoing import Outgoing, outgoing
 from apps.crm.models import Note
 from apps.engine import again, calls, cancel, dialling, group, mending, rounds, turn
 from apps.engine.models import Attempt, Call, Run
@@ -86,10 +88,26 @@ def test_the_answer_of_a_lease_that_ran_out_is_not_taken_twice(server, post, dra
     run_out_its_lease(Run.objects.get())
     wait_for_an_answer()
     drain()
+    Run.objects.update(wake_at=core_clock.now())
+    drain()
     assert Run.objects.get().state == "done"
     assert Note.objects.count() == 1
-    assert paths(server).count("/pay") == 1
+    assert paths(server) == ["/quote", "/pay"]
     assert told("Pay") == [(1, "done")]
+
+
+def test_whoever_has_the_answer_of_a_lease_that_ran_out_writes_it_down_first(server, post, drain):
+    """It could not for a while: the disk was full. Its call may not be asked for again, and would
+    be called unknown by whoever takes the run on too soon."""
+    post(published([ask(server, "Pay")]), {"n": 1})
+    turn.take_turn()
+    wait_for_an_answer()
+    run_out_its_lease(Run.objects.get())
+    drain()
+    assert (Call.objects.get().state, Run.objects.get().state) == ("answered", "due")
+    Run.objects.update(wake_at=core_clock.now())
+    drain()
+    assert (told("Pay"), len(server.asked)) == ([(1, "done")], 1)
 
 
 def test_a_stale_and_a_fresh_claim_of_one_run_never_pass_together(server, post):
@@ -226,6 +244,34 @@ def test_an_intent_that_nobody_flies_has_not_left_and_is_asked_for_anew(server, 
     assert told("Pay") == [(1, "done")]
 
 
+def test_what_breaks_behind_a_commit_makes_no_request_twice(server, post, drain, monkeypatch):
+    for n in range(3):
+        post(published([ask(server, "Pay")]), {"n": n})
+    real, breaks = Outgoing.collect, [True]
+
+    def collect(outgoing):
+        real(outgoing)
+        if outgoing.pool.in_flight == 2 and breaks:
+            breaks.clear()
+            raise ValueError("an answer that nobody expected")
+
+    monkeypatch.setattr(Outgoing, "collect", collect)
+    monkeypatch.setattr(rounds, "_tell", lambda lane, error: None)
+    rounds.round_of_lanes({"runs"})
+    assert not breaks
+    drain()
+    assert paths(server) == ["/pay"] * 3
+    assert set(Run.objects.values_list("state", flat=True)) == {"done"}
+
+
+def test_a_redirect_to_nonsense_ends_its_run_and_leaves_no_line_taken(server, post, drain):
+    server.answer = lambda asked: (302, {"Location": "http://["}, b"")
+    post(published([ask(server, "Pay")]), {"n": 1})
+    drain()
+    assert (told("Pay"), len(server.asked)) == ([(1, "failed")], 1)
+    assert outgoing().in_flight == outgoing().pool.in_flight == 0
+
+
 # --- late workers, and answers that wait
 
 
@@ -240,6 +286,58 @@ def test_a_request_whose_worker_was_stopped_does_not_leave(server, post, drain, 
     run = Run.objects.get()
     assert (run.state, run.call, run.attempts) == ("due", None, 0)
     assert Call.objects.get().state == "failed"
+
+
+def test_an_answer_that_took_an_hour_is_written_down(server, post, drain):
+    """The process was stopped for so long, with the call under way."""
+    post(published([ask(server, "Pay")]), {"n": 1})
+    turn.take_turn()
+    wait_for_an_answer()
+    exchange = calls.exchange()
+    (flight,) = exchange.answers()
+    flight.answer = replace(flight.answer, took_us=3_600_000_000)
+    flight.begun -= 3_600_000_000_000
+    drain()
+    assert Run.objects.get().state == "done"
+    assert Call.objects.get().took_us == Attempt.objects.get().duration_us == calls.MOST_US
+
+
+@pytest.mark.django_db(transaction=True)
+def test_an_answer_that_can_not_be_kept_ends_its_run_alone(server, post, drain, monkeypatch):
+    post(published([ask(server, "Pay")]), {"n": 1})
+    turn.take_turn()
+    wait_for_an_answer()
+    post(
+        published([(AddNote, {"text": "x"})], mapping={"phone": "{{ event.phone }}"}),
+        {"phone": ANA},
+    )
+
+    def refused(flights):
+        if flights:
+            raise DataError("a value that no column takes")
+
+    monkeypatch.setattr(dialling, "write_outcomes", refused)
+    monkeypatch.setattr(dialling, "write_late_outcomes", refused)
+    rounds.round_of_lanes({"runs"})
+    assert sorted(Run.objects.values_list("state", flat=True)) == ["done", "failed"]
+    assert calls.exchange().in_flight == 0
+
+
+def test_a_call_that_has_not_left_at_the_end_of_its_drain_is_not_unknown(post, drain):
+    """The server takes connections and never says a word: there is no secure connection to ask
+    anything by."""
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        url = f"https://127.0.0.1:{silent.getsockname()[1]}/"
+        post(published([(HttpApi, {"label": "Pay", "method": "POST", "url": url})]), {"n": 1})
+        turn.take_turn()
+        outgoing().wait(0.2)
+        assert outgoing().in_flight == 1
+        calls.exchange().closing = True
+        assert rounds.let_go() == 0
+    run = Run.objects.get()
+    assert (run.state, run.call, run.attempts) == ("due", None, 0)
+    assert Call.objects.get().state == "failed"
+    assert told("Pay") == []
 
 
 def test_a_turn_that_was_stopped_in_the_middle_is_not_committed(post, monkeypatch):

@@ -4,9 +4,10 @@ import pytest
 from django.urls import reverse
 
 from apps.actions.kinds.http_api import HttpApi
-from apps.engine import calls, queues
+from apps.engine import again, calls, queues
 from apps.engine.models import Attempt, Call, Delay, Queue, Run
 from apps.engine.sweep import sweep
+from tests.engine.ordered import ANA, in_order
 from tests.factories import published
 
 pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("outside")]
@@ -126,6 +127,30 @@ def test_when_the_limit_is_lifted_all_go_on(server, post, drain, clock, settings
     assert sorted(asked(server)) == [0, 1, 2, 3, 4]
 
 
+def test_a_run_that_was_held_meanwhile_waits_anew(server, post, drain, clock, settings):
+    """Woken from the queue, it finds that an operator has opened the run before it again."""
+    settings.HTTP_PER_MINUTE = 1
+    connector = in_order(call(server.url, over_limit="wait"))
+    post(connector, {"n": 1, "phone": ANA})
+    drain()
+    post(connector, {"n": 2, "phone": ANA})
+    drain()
+    first, second = Run.objects.order_by("pk")
+    assert again.start(first, again.places(first.revision_id)[1], "ana")
+    drain()
+    clock.tick(seconds=61)
+    drain()
+    clock.tick(seconds=1)
+    drain()
+    second.refresh_from_db()
+    assert (asked(server), second.state) == ([1, 1], "waiting")
+    waits = Delay.objects.get(run=second.pk, state="waiting")
+    assert (waits.queue, waits.holds) == (queues.LIMIT, False)
+    clock.tick(seconds=61)
+    drain()
+    assert (asked(server), count("done")) == ([1, 1, 2], 2)
+
+
 # --- hosts that don't answer
 
 NOBODY = "http://127.0.0.1:1"
@@ -178,6 +203,28 @@ def test_when_the_host_is_back_all_go_on_in_order(server, post, drain, clock):
     assert asked(server)[5] == 5  # the first one tries
     assert sorted(asked(server)) == list(range(30))
     assert Delay.objects.filter(state="waiting").count() == 0
+
+
+def test_a_run_that_tries_and_had_to_wait_for_a_slot_is_heard_of_all_the_same(
+    server, post, drain, clock, settings
+):
+    """Also by who knows nothing of the host: all workers were started anew meanwhile."""
+    connector = published([call(server.url, over_limit="wait")])
+    good, server.answer = server.answer, lambda asked: (503, {}, b"")
+    silence(post, drain, connector, 12)
+    server.answer = good
+    calls.forget()
+    settings.HTTP_PER_MINUTE = 1
+    clock.tick(seconds=31)
+    drain()
+    assert count("waiting") == 7
+    clock.tick(seconds=31)
+    drain()
+    assert (count("waiting"), len(server.asked)) == (6, 6)
+    clock.tick(seconds=1)
+    drain()
+    waits = Delay.objects.filter(state="waiting")
+    assert set(waits.values_list("queue", flat=True)) == {queues.LIMIT}
 
 
 def test_a_run_that_tries_and_is_lost_is_followed_by_another(post, drain, clock):

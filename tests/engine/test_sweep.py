@@ -9,6 +9,7 @@ import pytest
 from apps.actions.kinds.stop import StopRun
 from apps.core import due
 from apps.engine import leases
+from apps.engine import sweep as sweeping
 from apps.engine.claims import claim_batch
 from apps.engine.models import DedupeKey, Run
 from apps.engine.sweep import ensure_schedule, release_leases_of_the_dead, sweep
@@ -152,3 +153,12 @@ def test_the_schedules_are_made_once():
         "apps.core.notices.prune",
     }
     assert Schedule.objects.count() == 4
+
+
+def test_a_part_that_breaks_does_not_stop_the_others(monkeypatch):
+    done = []
+    monkeypatch.setattr(delivery, "settle_unknown", lambda: 1 / 0)
+    monkeypatch.setattr(sweeping, "abandon_stale", lambda: done.append("abandoned") or 0)
+    with pytest.raises(ZeroDivisionError):
+        sweep()
+    assert done == ["abandoned"]

@@ -14,9 +14,10 @@ from apps.core.notices import current
 from apps.core.trouble import Trouble, is_installations, kind_of
 from apps.crm.models import Note
 from apps.engine import calls, group, mending, rounds, turn
+from apps.engine.agenda import look
 from apps.engine.models import Run
 from apps.messaging import delivery, outbox
-from apps.messaging.models import Message
+from apps.messaging.models import BlacklistEntry, Message
 from tests.factories import ChannelFactory, published
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -286,3 +287,44 @@ def test_a_late_send_harms_nobody(clock, monkeypatch):
     delivery.ask_again(mine[0], delivery.Again(timedelta(), "late"))
     assert Message.objects.get().state == "failed"
     assert turn.take_turn() == 0
+
+
+def test_a_late_send_to_the_phone_does_not_leave(clock, monkeypatch):
+    """Nor is it unknown what became of it: whoever was late knows."""
+    from apps.messaging.sandbox.models import PhoneMessage
+
+    outbox.queue(ChannelFactory(), ["+4915112345678"], "Pay now", key="test")
+    monkeypatch.setattr(delivery, "uptime", lambda: -100.0)
+    delivery.turn()
+    assert not PhoneMessage.objects.exists()
+    clock.tick(seconds=70)
+    assert Message.expire() == 1
+    assert Message.objects.get().state == "unknown"
+    delivery.turn(claims=False)
+    assert Message.objects.get().state == "failed"
+    assert Message.objects.get().reason.startswith("It was not accepted: It did not leave")
+
+
+def test_who_was_stopped_before_it_asked_says_nothing_of_what_others_send(clock):
+    """The address was on the blacklist, and is not any more when another worker sends."""
+    channel = ChannelFactory()
+    outbox.queue(channel, ["+4915112345678"], "Hi", key="test")
+    (stale,) = delivery.claim()
+    clock.tick(seconds=70)
+    Message.expire()
+    (fresh,) = delivery.mark_sending(delivery.claim())
+    BlacklistEntry.objects.create(channel=channel, address="+4915112345678")
+    assert delivery.judge_again([stale]) == []
+    assert Message.objects.get().state == "sending"
+    delivery.settle(fresh, Message.State.SENT, provider_id="p-1")
+    assert Message.objects.get().state == "sent"
+
+
+def test_a_run_that_was_put_off_hides_no_other_suspect(post, clock):
+    connector = note()
+    for n in range(2):
+        post(connector, {"phone": f"+49151{n:08d}"})
+    first, _ = Run.objects.order_by("pk")
+    Run.objects.update(attempts=1)
+    Run.objects.filter(pk=first.pk).update(wake_at=clock.now + timedelta(minutes=5))
+    assert "suspects" in look().due()

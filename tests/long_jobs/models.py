@@ -1,5 +1,5 @@
 from django.db import OperationalError, models
-from psycopg.errors import DeadlockDetected, DiskFull
+from psycopg.errors import DeadlockDetected
 
 from apps.core.jobs import Again, Job, JobFailed, long_job
 
@@ -36,8 +36,6 @@ class Counting(Job):
             raise RuntimeError("the line was cut")
         if self.trouble == "always":
             raise RuntimeError("the line was cut")
-        if self.trouble == "full":
-            raise OperationalError from DiskFull("no space left on device")
         if self.trouble == "deadlock":
             raise OperationalError from DeadlockDetected("deadlock detected")
         if self.trouble == "again" and self.tries == 1:

@@ -232,7 +232,7 @@ def test_what_was_claimed_or_marked_and_not_asked_for_is_queued_again(provider):
     claimed = delivery.claim()
     delivery.mark_sending(claimed[:1])
     assert {m.state for m in Message.objects.all()} == {"leased", "sending"}
-    assert delivery.recover() == 2
+    assert delivery.recover() == (2, 0)
     assert rows() == [("queued", 0)] * 2
 
 

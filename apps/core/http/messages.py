@@ -59,7 +59,7 @@ class Kind(StrEnum):
     LOST = "lost"  # the connection broke, or the answer is no HTTP
     TOO_LARGE = "too_large"
     LIMITED = "limited"  # by the account's own limit of calls
-    LATE = "late"  # its time to leave was over: the worker had been stopped
+    LATE = "late"  # its time to leave was over: the worker had been stopped, or was to end
 
 
 @dataclass(frozen=True, slots=True)

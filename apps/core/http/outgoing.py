@@ -12,8 +12,10 @@ from collections.abc import Callable, Hashable, Iterable, Mapping
 from typing import Any
 from urllib.parse import urlsplit
 
+from apps.core.clock import uptime
 from apps.core.http.messages import Failure, Kind, Request, Response
 from apps.core.http.pool import Pool
+from apps.core.http.transfer import LATE
 
 logger = logging.getLogger(__name__)
 
@@ -22,6 +24,7 @@ Answer = Response | Failure
 Local = Callable[[list[Request]], list[Response]]
 
 NOT_MADE = Failure("The request could not be made.", Kind.REFUSED, sent=False, took_us=0)
+TOO_LATE = Failure(LATE, Kind.LATE, sent=False, took_us=0)
 # How many lines each share has.
 SHARES = {"calls": 256, "sends": 64}
 # The scheme of addresses that are answered in this process.
@@ -74,9 +77,15 @@ class Share:
             except Exception:
                 logger.exception("A request could not be made")
                 self.take(token, NOT_MADE)
-        self._outgoing.collect()  # what can leave leaves now
+        try:
+            self._outgoing.collect()  # what can leave leaves now
+        except Exception:
+            # All of these are on their way, whatever else has come.
+            logger.exception("What has come could not be taken in")
+        is_late = leave_by is not None and uptime() > leave_by
         for name, asked in here.items():
-            for token, answer in _answer_here(name, asked).items():
+            answers = dict.fromkeys(asked, TOO_LATE) if is_late else _answer_here(name, asked)
+            for token, answer in answers.items():
                 self.take(token, answer)
 
     def answered(self) -> dict[Any, Answer]:
@@ -121,6 +130,10 @@ class Outgoing:
     def collect(self) -> None:
         """Take in what has come, without waiting."""
         self._keep(self.pool.poll(0))
+
+    def withdraw(self) -> None:
+        """Requests of which no byte has left don't leave any more; that is their answer."""
+        self._keep(self.pool.withdraw())
 
     def _keep(self, results: Iterable[tuple[Any, Answer]]) -> None:
         for (name, token), answer in results:

@@ -1,10 +1,12 @@
 """Many calls at once in one thread: libcurl's multi interface behind `start` and `poll`."""
 
+import logging
 import os
 import select
 import time
 from collections import deque
-from collections.abc import Hashable, Iterable
+from collections.abc import Callable, Hashable, Iterable
+from functools import partial
 from typing import Any
 
 import pycurl
@@ -14,6 +16,8 @@ from apps.core.http.messages import Failure, Request, Response
 from apps.core.http.resting import Resting
 from apps.core.http.transfer import Transfer
 from apps.core.http.urls import Refused
+
+logger = logging.getLogger(__name__)
 
 Result = tuple[Any, Response | Failure]
 
@@ -96,6 +100,20 @@ class Pool:
         self._done.clear()
         return results
 
+    def withdraw(self) -> list[Result]:
+        """Take back the calls of which no byte has left: from now on none will. Returns them as
+        results."""
+        self._check_process()
+        taken: list[Result] = []
+        for easy, transfer in list(self._running.items()):
+            if not transfer.has_left:
+                self._multi.remove_handle(easy)
+                taken.append((transfer.token, transfer.withdrawn()))
+                del self._running[easy]
+                transfer.rest()
+                self._idle.append(transfer)
+        return taken
+
     def close(self) -> None:
         """Drop every call and every connection; results not handed out are lost."""
         for transfer in self._running.values():
@@ -132,12 +150,18 @@ class Pool:
             for easy in answered:
                 self._running[easy].keep()
                 self._multi.remove_handle(easy)
-                self._end(easy, self._running[easy].answered())
+                self._end(easy, self._running[easy].answered)
             for easy, errno, message in broken:
                 self._multi.remove_handle(easy)
-                self._end(easy, self._running[easy].broken(errno, message))
+                self._end(easy, partial(self._running[easy].broken, errno, message))
 
-    def _end(self, easy: pycurl.Curl, result: Response | Failure | None) -> None:
+    def _end(self, easy: pycurl.Curl, read: Callable[[], Response | Failure | None]) -> None:
+        """Whatever a server sent: each call ends, and none in the way of the others."""
+        try:
+            result = read()
+        except Exception:
+            logger.exception("An answer could not be read")
+            result = self._running[easy].unreadable()
         if result is None:  # another hop
             self._multi.add_handle(easy)
         else:

@@ -18,6 +18,7 @@ from apps.core.http.urls import Refused, Target
 
 CONNECT_SECONDS = 15
 LATE = "It did not leave: the worker had been stopped for a while."
+WITHDRAWN = "It did not leave: the worker was stopped before it reached the server."
 # Methods that may arrive twice without harm (RFC 9110, 9.2.2).
 _IDEMPOTENT = frozenset(("GET", "HEAD", "OPTIONS", "PUT", "DELETE"))
 _WITH_LENGTH = frozenset(("POST", "PUT", "PATCH"))
@@ -213,6 +214,19 @@ class Transfer:
 
     def refused(self, reason: str) -> Failure:
         return Failure(reason, Kind.REFUSED, self._sent, self._took_us())
+
+    @property
+    def has_left(self) -> bool:
+        """Whether a byte of the request may have left for a server."""
+        return self._sent
+
+    def withdrawn(self) -> Failure:
+        return Failure(WITHDRAWN, Kind.LATE, sent=False, took_us=self._took_us())
+
+    def unreadable(self) -> Failure:
+        """There was an answer, and we failed at it."""
+        reason = f"The answer of {self._target.place} could not be read."
+        return Failure(reason, Kind.LOST, self._sent, self._took_us())
 
     def _left_ms(self) -> int:
         left = self._started + self._request.deadline - time.monotonic()

@@ -110,4 +110,9 @@ def host_name(written: str) -> str:
 def follow(base: Target, location: str) -> Target:
     """Where a redirect leads; raises Refused."""
     # Servers write blanks into Location, and browsers bear with them.
-    return read(urljoin(base.url, location.strip(" \t").replace(" ", "%20")))
+    written = location.strip(" \t").replace(" ", "%20")
+    try:
+        joined = urljoin(base.url, written)
+    except ValueError:  # brackets that are no IPv6 address
+        raise Refused("The redirect leads to an address that can't be read.") from None
+    return read(joined)

@@ -7,8 +7,9 @@ import time
 
 import pytest
 
-from apps.core.http.messages import Request
+from apps.core.http.messages import Kind, Request
 from apps.core.http.pool import Pool
+from apps.core.http.transfer import Transfer
 from tests.core.http.conftest import OPEN, PATIENCE, call, finish
 from tests.core.http.server import steadily
 
@@ -184,3 +185,39 @@ def test_methods_that_are_none_are_refused(pool, method):
 
 def test_head_with_a_body_is_refused(pool):
     assert call(pool, "HEAD", "http://127.0.0.1/", body=b"x").sent is False
+
+
+def test_an_answer_that_we_fail_at_ends_its_call_alone(pool, serve, monkeypatch):
+    server = serve(steadily(b"ok"))
+    read = Transfer.answered
+
+    def fails(transfer):
+        if transfer.token == "bad":
+            raise ValueError("who would have thought")
+        return read(transfer)
+
+    monkeypatch.setattr(Transfer, "answered", fails)
+    pool.start("bad", Request("POST", server.url))
+    pool.start("good", Request("POST", server.url))
+    results = finish(pool)
+    assert (results["bad"].kind, results["bad"].sent) == (Kind.LOST, True)
+    assert results["good"].status == 200
+    assert call(pool, "POST", server.url).status == 200
+    assert pool.room == pool.capacity
+
+
+def test_what_has_not_left_can_be_taken_back(pool, serve):
+    """A server that says nothing to our greeting gets no request."""
+    never = threading.Event()
+    silent = serve(lambda talk: never.wait(PATIENCE))
+    server = serve(lambda talk: (talk.read(), never.wait(PATIENCE)))
+    pool.start("not yet", Request("POST", silent.url.replace("http:", "https:")))
+    pool.start("left", Request("POST", server.url))
+    while not server.received:
+        pool.poll(0.05)
+    [(token, failure)] = pool.withdraw()
+    assert (token, failure.kind, failure.sent) == ("not yet", Kind.LATE, False)
+    assert (pool.in_flight, pool.withdraw()) == (1, [])
+    never.set()
+    assert set(finish(pool)) == {"left"}
+    assert silent.received == []

@@ -118,6 +118,8 @@ def test_who_counts_as_the_same_server(one, other, same):
         "http://user:password@example.com/",
         "http://example.com:25/",
         "http://example.com\\@127.0.0.1/",
+        "http://[",
+        "//[x]/",
         "/\x01",
     ],
 )
