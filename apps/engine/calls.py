@@ -132,6 +132,9 @@ class Exchange:
         self.breaker = Breaker()
         # Its drain only waits for the calls under way and makes no more.
         self.closing = False
+        # Calls that a turn of this process meant to make, and of which it has made none: whether
+        # they were committed may be unknown.
+        self.meant: set[UUID] = set()
         self._flights: dict[UUID, Flight] = {}
         self._by_connector: Counter[int] = Counter()
 
@@ -158,6 +161,7 @@ class Exchange:
         Asked twice for the same flight, it makes one request."""
         requests: dict[Hashable, Request] = {}
         for flight in flights:
+            self.meant.discard(flight.row.pk)
             if flight.row.pk in self._flights:
                 continue
             self._flights[flight.row.pk] = flight

@@ -119,6 +119,7 @@ class Calls:
             told_to_try = queues.is_shut(name)
         flight.tries = self.exchange.breaker.tries(flight.host) or told_to_try
         run.call, run.queue = row.pk, ""
+        self.exchange.meant.add(row.pk)
         self.flights.append(flight)
 
     def write(self) -> None:

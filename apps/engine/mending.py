@@ -101,6 +101,7 @@ def reread(claims: list[Claim], story: Story, began: float, error: Exception) ->
     for flight in gone:
         exchange.over(flight)
     exchange.start(leave, leave_by=began + LEAVES_WITHIN)
+    exchange.meant.difference_update(meant)
     return still
 
 

@@ -8,7 +8,7 @@ from functools import partial
 from math import inf
 
 from django.db import transaction
-from django.db.models import F
+from django.db.models import Case, F, When
 from django.db.models.functions import Greatest
 
 from apps.core import clock, notices
@@ -124,6 +124,8 @@ def recover() -> int:
     ours that we have lost, and that is still about to commit.
     """
     runs, left = _put_back_strays()
+    if not left:
+        calls.exchange().meant.clear()
     messages, messages_left = delivery.recover()
     lanes.recovers_at = uptime() + RECOVERS_AGAIN if left or messages_left else inf
     return runs + messages + job_lane.recover()
@@ -132,7 +134,8 @@ def recover() -> int:
 @transaction.atomic
 def _put_back_strays() -> tuple[int, int]:
     """How many were put back, and how many were left. The rows are locked, so that what is read of
-    them is what is put back."""
+    them is what is put back. A call that another worker has made, which is dead by now, stays the
+    run's: whoever takes it on looks what became of it."""
     mine = Run.objects.filter(state=Run.State.LEASED, lease_owner=owner())
     in_hand = set(calls.exchange().ids())
     found = [pk for pk, call in mine.values_list("pk", "call") if call not in in_hand]
@@ -140,11 +143,12 @@ def _put_back_strays() -> tuple[int, int]:
         return 0, 0
     free = mine.filter(pk__in=found).select_for_update(skip_locked=True, no_key=True)
     strays = list(free.order_by("pk").values_list("pk", "call"))
-    dialling.never_left([call for _, call in strays if call is not None])
+    never_left = [call for _, call in strays if call in calls.exchange().meant]
+    dialling.never_left(never_left)
     back = mine.filter(pk__in=[pk for pk, _ in strays]).update(
         state=Run.State.DUE,
         attempts=Greatest(F("attempts") - 1, 0),
-        call=None,
+        call=Case(When(call__in=never_left, then=None), default=F("call")),
         lease_until=None,
         lease_epoch=F("lease_epoch") + 1,
         wake_at=clock.now(),

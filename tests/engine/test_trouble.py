@@ -130,6 +130,7 @@ def test_runs_that_there_was_no_time_to_try_alone_are_not_held_guilty(
     for n in range(3):
         post(connector, {"phone": f"+49151{n:08d}"})
     first, guilty, untried = Run.objects.order_by("pk")
+    monkeypatch.setattr(group, "SECONDS", 60)
     refuse.error, refuse.only = refusal(errors.QueryCanceled("statement timeout")), guilty.pk
     alone, now = mending._alone, [0.0]
 
