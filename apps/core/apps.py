@@ -9,6 +9,7 @@ class CoreConfig(AppConfig):
     def ready(self) -> None:
         from django.db.backends.signals import connection_created
 
-        from apps.core import database_time
+        from apps.core import database_time, patience
 
         connection_created.connect(database_time.connected)
+        connection_created.connect(patience.connected)

@@ -3,7 +3,7 @@ end as an error page because a worker wrote about the same rows in that moment."
 
 from collections.abc import Callable
 from time import sleep
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from django.contrib import messages
 from django.db import OperationalError, transaction
@@ -12,6 +12,8 @@ from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from apps.core.trouble import Trouble, kind_of
 
 TRIES = 5
+# Seconds that a transaction may stand still.
+HANGS_AFTER = 60
 # Seconds before the second try; each further pause is twice as long.
 PAUSE = 0.05
 BUSY = (
@@ -45,6 +47,19 @@ def patiently(work: Callable[[], Result]) -> Result:
             if kind_of(error) not in (Trouble.CONFLICT, Trouble.LOCKED):
                 raise
     raise Busy(BUSY)
+
+
+def connected(connection: Any, **kwargs: Any) -> None:
+    """Whose process hangs in the middle of a transaction (its host lost its power, and PostgreSQL
+    would notice after hours), loses it: what it has locked is there for others again. (Drains are
+    told to be quicker still: engine/drain.py.)"""
+    if connection.alias == "default" and connection.vendor == "postgresql":
+        with connection.cursor() as cursor:
+            cursor.execute(
+                "SELECT set_config(name, %s, false) FROM pg_settings"
+                " WHERE name = 'idle_in_transaction_session_timeout' AND setting = '0'",
+                [f"{HANGS_AFTER}s"],
+            )
 
 
 class SaysItIsBusy:

@@ -3,7 +3,7 @@ page for that."""
 
 import psycopg
 import pytest
-from django.db import OperationalError, transaction
+from django.db import OperationalError, connection, transaction
 from django.urls import reverse
 
 from apps.actions.kinds.delay import Delay as DelayAction
@@ -164,3 +164,14 @@ def test_cancelling_a_run_running_it_again_and_deleting_its_connector_meet_one(
     admin_client.post(delete, {"post": "yes"}, follow=True)
     assert not Connector.objects.exists()
     assert Run.objects.get().state == "cancelled"
+
+
+@pytest.mark.postgresql
+@pytest.mark.django_db(transaction=True)
+def test_a_transaction_that_stands_still_is_ended():
+    if connection.vendor != "postgresql":
+        pytest.skip("SQLite knows when a process ends")
+    connection.close()
+    with connection.cursor() as cursor:
+        cursor.execute("SHOW idle_in_transaction_session_timeout")
+        assert cursor.fetchone() == ("1min",)
