@@ -4,7 +4,9 @@ from datetime import timedelta
 from itertools import pairwise
 
 import pytest
+from django.contrib.auth.models import User
 from django.db import OperationalError, ProgrammingError, connection
+from django.utils.html import escape
 from psycopg import errors
 
 from apps.actions.kinds.add_note import AddNote
@@ -227,8 +229,22 @@ def test_that_nothing_can_be_written_is_seen_without_a_notice(is_postgresql, adm
         with connection.cursor() as cursor:
             cursor.execute("SET default_transaction_read_only = off")
     assert "PostgreSQL is read-only" in page
-    assert 'href="/admin/core/notice/"' in page
+    assert '<a href="/admin/core/notice/">Notices</a>' in page
     assert current() is None
+
+
+LONG = "PostgreSQL can't read its files: look at its disk. " + "(could not read block 7) " * 9
+
+
+def test_all_of_what_is_wrong_stands_on_each_page_for_whoever_is_in(admin_client, client):
+    Notice.objects.create(text=LONG.strip())
+    said = escape(LONG.strip())
+    for page in ("/admin/", "/admin/engine/run/", "/admin/core/notice/"):
+        assert said in admin_client.get(page).text
+    assert said not in client.get("/admin/login/").text
+    client.force_login(User.objects.create_user("mia", is_staff=True))
+    shown = client.get("/admin/").text
+    assert said in shown and "/admin/core/notice/" not in shown
 
 
 def test_a_wrong_statement_is_our_mistake_and_not_the_installations():
