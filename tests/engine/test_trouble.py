@@ -247,6 +247,36 @@ def test_all_of_what_is_wrong_stands_on_each_page_for_whoever_is_in(admin_client
     assert said in shown and "/admin/core/notice/" not in shown
 
 
+def test_a_page_that_meets_trouble_says_so(admin_client, monkeypatch):
+    def refuse(*_: object) -> None:
+        raise refusal(errors.DiskFull("no space left on device"))
+
+    monkeypatch.setattr("apps.crm.models.Tag.save", refuse)
+    admin_client.raise_request_exception = False
+    answer = admin_client.post("/admin/crm/tag/add/", {"name": "x"})
+    assert answer.status_code == 503
+    assert "Something is wrong" in answer.text and "no space left on its disk" in answer.text
+
+
+def test_on_the_way_in_nobody_is_told_what_is_wrong(client, monkeypatch):
+    def refuse(*_: object, **__: object) -> None:
+        raise refusal(errors.DiskFull("no space left on device"))
+
+    User.objects.create_user("mia", password="pw", is_staff=True)
+    monkeypatch.setattr(User, "save", refuse)
+    client.raise_request_exception = False
+    answer = client.post("/admin/login/", {"username": "mia", "password": "pw"})
+    assert answer.status_code == 503
+    assert "Something is wrong" in answer.text and "disk" not in answer.text
+
+
+def test_a_mistake_of_ours_is_not_blamed_on_the_installation(admin_client, monkeypatch):
+    monkeypatch.setattr("apps.crm.models.Tag.save", lambda *_: 1 / 0)
+    admin_client.raise_request_exception = False
+    answer = admin_client.post("/admin/crm/tag/add/", {"name": "x"})
+    assert answer.status_code == 500 and "a mistake in the program" in answer.text
+
+
 def test_a_wrong_statement_is_our_mistake_and_not_the_installations():
     for error in (errors.ProgrammingError("the query has 1 placeholder"), ProgrammingError("x")):
         assert kind_of(error) is None
