@@ -3,7 +3,6 @@
 from django.http import HttpRequest
 from django.templatetags.static import static
 from django.urls import reverse_lazy
-from django.utils.text import Truncator
 
 
 def _csp_shim(request: HttpRequest) -> str:
@@ -40,9 +39,9 @@ def _in_flows(request: HttpRequest) -> bool:
     return request.path.startswith(("/admin/connectors/", "/admin/actions/"))
 
 
-def _trouble(request: HttpRequest) -> list[str] | None:
-    """What is wrong with the installation now, in the head of each page; for those who may see the
-    notices it leads there."""
+def _trouble(request: HttpRequest) -> dict[str, str] | None:
+    """What is wrong with the installation now, under the head of each page (header.html); those
+    who may see the notices are led there."""
     from apps.core.notices import current  # models are there only now
 
     if not request.user.is_authenticated:
@@ -50,10 +49,9 @@ def _trouble(request: HttpRequest) -> list[str] | None:
     notice = current()
     if notice is None:
         return None
-    notices = reverse_lazy("admin:core_notice_changelist")
     may_see = request.user.has_perm("core.view_notice")
-    short = Truncator(notice.text).chars(60)
-    return [short, "danger", str(notices) if may_see else "", notice.text]
+    notices = str(reverse_lazy("admin:core_notice_changelist"))
+    return {"text": notice.text, "notices": notices if may_see else ""}
 
 
 # Tailwind's blue: its shades keep their contrast on both themes.

@@ -25,7 +25,7 @@ from apps.core.clock import now
 from apps.core.fields import TemplateField
 from apps.core.pages import RefusesUsed
 from apps.core.patience import patiently
-from apps.engine.cancel import cancel_open
+from apps.engine.cancel import cancel_open, waiting_runs
 from apps.engine.models import Ending, Event
 
 COLOURS = {LIVE: "success", CHANGED: "warning", DRAFT: "info", OFF: ""}
@@ -247,11 +247,15 @@ class ConnectorAdmin(RefusesUsed, ModelAdmin):  # type: ignore[misc]
 
     def deletion_summary(self, objs: Any, request: HttpRequest) -> Any:
         """In one line per connector: its hundreds of parts would not help to decide."""
-        lines = [
-            f'The connector "{connector}" with its steps, event sources and revisions. Its URL is '
-            "dead at once, runs that have not ended are cancelled; events and runs stay listed."
-            for connector in objs
-        ]
+        lines = []
+        for connector in objs:
+            waiting = waiting_runs(connector.pk)
+            wait = f" ({waiting:,} {'waits' if waiting == 1 else 'wait'} now)" if waiting else ""
+            lines.append(
+                f'The connector "{connector}" with its steps, event sources and revisions. Its URL '
+                f"is dead at once, runs that have not ended{wait} are cancelled and can't be run "
+                "again; events and runs stay listed."
+            )
         return lines, {"connectors": len(lines)}, set(), []
 
     def delete_view(

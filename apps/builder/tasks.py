@@ -32,10 +32,16 @@ class ReadOnlyAdmin(ModelAdmin):
 
 @admin.register(Notice)
 class NoticeAdmin(ReadOnlyAdmin):
-    list_display = ["text", "first_at", "last_at", "times"]
+    list_display = ["what", "first_at", "last_at", "times"]
+    list_display_links = ["what"]
     ordering = ["-last_at"]
     search_fields = ["text"]
     fields = ["text", "first_at", "last_at", "times"]
+
+    @display(description="What is wrong", ordering="text")
+    def what(self, notice: Notice) -> SafeString:
+        """All of it, in as many lines as it takes."""
+        return format_html('<span class="bo-wrap">{}</span>', notice.text)
 
     def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
         return False

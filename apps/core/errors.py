@@ -1,7 +1,12 @@
-"""What is refused before any view is asked."""
+"""What is said when no view has an answer."""
+
+import sys
 
 from django.core.exceptions import DisallowedHost
 from django.http import HttpRequest, HttpResponse, JsonResponse
+from django.template.loader import render_to_string
+
+from apps.core.trouble import is_installations, sentence
 
 
 def bad_request(request: HttpRequest, exception: Exception) -> HttpResponse:
@@ -15,3 +20,13 @@ def bad_request(request: HttpRequest, exception: Exception) -> HttpResponse:
     if request.path_info.startswith("/hooks/"):
         return JsonResponse({"status": "error", "detail": sentence}, status=400)
     return HttpResponse(sentence, status=400, content_type="text/plain")
+
+
+def server_error(request: HttpRequest) -> HttpResponse:
+    """That it failed, on a page that needs no database. Staff are told what is wrong with the
+    installation; not on the way in, where anybody may read it."""
+    error = sys.exc_info()[1]
+    trouble = sentence(error) if error is not None and is_installations(error) else ""
+    inside = getattr(getattr(request, "_cached_user", None), "is_staff", False)
+    page = render_to_string("core/broken.html", {"trouble": trouble, "inside": inside})
+    return HttpResponse(page, status=503 if trouble else 500)

@@ -4,7 +4,7 @@ That is a deliberate repeat: it raises the run's pass, so that its effects get k
 what was sent before may be sent once more. Whoever asks for it is shown first what that would be.
 """
 
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Iterable
 from dataclasses import dataclass
 
@@ -14,7 +14,7 @@ from django.db.models import Count, F
 from apps.connectors.models import Connector, Revision
 from apps.core import clock
 from apps.engine.bell import ring
-from apps.engine.models import Attempt, Delay, Event, Run
+from apps.engine.models import Attempt, Call, Delay, Event, Run
 from apps.engine.order import first_place, stand
 from apps.engine.plan import Item, Plan, plans_of
 from apps.messaging.models import Message
@@ -44,6 +44,8 @@ class Repeat:
     place: Place
     # How often it succeeded.
     done: int
+    # How often its request left, but no outcome of it came to a run.
+    unheard: int
     # Address → how many messages were queued for it.
     messages: Counter[str]
 
@@ -95,11 +97,21 @@ def repeats(revision_id: int, runs: Iterable[Run], position: int) -> list[Repeat
     that sends or writes. Filters may keep them from some of it."""
     ids = [run.pk for run in runs]
     plan = plans_of([revision_id])[revision_id]
-    done, messages = _done(ids), _messages(ids)
-    return [
-        Repeat(place, done[place.kind, place.uid], messages.get(place.uid, Counter()))
+    listed = [
+        place
         for place in places(revision_id)
         if place.position >= position and _has_effects(plan, place)
+    ]
+    done, messages = _done(ids), _messages(ids)
+    unheard = _unheard(ids, [place.uid for place in listed if place.uid])
+    return [
+        Repeat(
+            place,
+            done[place.kind, place.uid],
+            unheard[place.uid],
+            messages.get(place.uid, Counter()),
+        )
+        for place in listed
     ]
 
 
@@ -115,6 +127,28 @@ def _done(run_ids: list[int]) -> Counter[tuple[str, str]]:
     tried = Attempt.objects.filter(run__in=run_ids, result=Attempt.Result.DONE)
     counts = tried.values_list("kind", "action_uid").annotate(Count("pk"))
     return Counter({(kind, str(uid or "")): count for kind, uid, count in counts})
+
+
+def _unheard(run_ids: list[int], uids: list[str]) -> Counter[str]:
+    """In how many passes each action made a request that may have worked, though no run knows: its
+    answer was lost, or the run was ended while it was under way."""
+    left = Call.objects.filter(action_uid__in=uids, run__in=run_ids).exclude(
+        state=Call.State.FAILED
+    )
+    asked = set(left.values_list("run", "passage", "action_uid", "state"))
+    if not asked:
+        return Counter()
+    results = defaultdict(set)
+    tried = Attempt.objects.filter(run__in=run_ids, action_uid__in=uids)
+    for run, passage, uid, result in tried.values_list("run", "passage", "action_uid", "result"):
+        results[run, passage, uid].add(result)
+    unheard = set()
+    for run, passage, uid, state in asked:
+        said = results[run, passage, uid]
+        heard = Attempt.Result.DONE in said or (said and state == Call.State.ANSWERED)
+        if not heard:
+            unheard.add((run, passage, uid))
+    return Counter(str(uid) for _, _, uid in unheard)
 
 
 def _messages(run_ids: list[int]) -> dict[str, Counter[str]]:

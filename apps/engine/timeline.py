@@ -51,21 +51,32 @@ class Pass:
 
 
 @dataclass(frozen=True)
+class Asked:
+    """A request, and the page with all of it."""
+
+    call: Call
+    label: str
+    page: str
+
+
+@dataclass(frozen=True)
 class Timeline:
     passes: list[Pass]
     # Messages of the run that no entry claims.
     others: list[Message]
+    # Requests that are under way, and those that were when the run ended: no entry tells of them.
+    requests: list[Asked]
 
 
 def timeline(run: Run) -> Timeline:
-    """The run's story; three queries, five with calls, however long it is."""
+    """The run's story; four queries, five with calls, however long it is."""
     attempts = Attempt.objects.filter(run=run.pk).order_by("pk")
     entries = [_entry(attempt) for attempt in attempts]
     _add_delays(run, entries)
-    _add_calls(run, entries)
+    requests = _add_calls(run, entries)
     others = _add_messages(run, entries)
     by_pass = groupby(entries, key=lambda entry: entry.attempt.passage)
-    return Timeline([Pass(number, list(listed)) for number, listed in by_pass], others)
+    return Timeline([Pass(number, list(listed)) for number, listed in by_pass], others, requests)
 
 
 def icon_of(kind: str) -> str:
@@ -100,23 +111,26 @@ def _add_delays(run: Run, entries: list[Entry]) -> None:
             entry.delay = waiting.pop(0)
 
 
-def _add_calls(run: Run, entries: list[Entry]) -> None:
-    """Give each entry the log pages of its requests; a deleted action has none."""
-    uids: set[Any] = {e.attempt.action_uid for e in entries if e.attempt.kind == CALLING}
-    if not uids:
-        return
-    there = Action.objects.filter(uid__in=uids, kind=CALLING, step__connector=run.connector_id)
-    pages: dict[Any, int] = dict(there.values_list("uid", "pk"))
-    made: dict[Any, list[Call]] = {}
-    logged = Call.objects.filter(run=run.pk, action_uid__in=pages)
-    for call in logged.only("action_uid", "passage", "at").order_by("at"):
-        made.setdefault((call.action_uid, call.passage), []).append(call)
+def _add_calls(run: Run, entries: list[Entry]) -> list[Asked]:
+    """Give each entry the log pages of its requests; a deleted action has none. Returns the
+    requests that no entry is about."""
+    there = Action.objects.filter(kind=CALLING, step__connector=run.connector_id)
+    actions = {action.uid: action for action in there}
+    if not actions:
+        return []
+    made: dict[Any, list[Asked]] = {}
+    logged = Call.objects.filter(run=run.pk, action_uid__in=actions)
+    for call in logged.only("action_uid", "passage", "at", "state").order_by("at"):
+        action = actions[call.action_uid]
+        page = reverse("admin:actions_httpapi_log", args=[action.pk, call.pk])
+        asked = Asked(call, str(action), page)
+        made.setdefault((call.action_uid, call.passage), []).append(asked)
     for entry in entries:
         attempt = entry.attempt
         calls = made.get((attempt.action_uid, attempt.passage), [])
-        while calls and calls[0].at <= attempt.at:
-            log = [pages[attempt.action_uid], calls.pop(0).pk]
-            entry.calls.append(reverse("admin:actions_httpapi_log", args=log))
+        while calls and calls[0].call.at <= attempt.at:
+            entry.calls.append(calls.pop(0).page)
+    return sorted((each for calls in made.values() for each in calls), key=lambda a: a.call.at)
 
 
 def _add_messages(run: Run, entries: list[Entry]) -> list[Message]:

@@ -190,7 +190,7 @@ def test_deleting_a_connector_ends_its_runs_and_keeps_their_story(operator, post
     drain()
     post(connector, {})  # this one is due, not waiting
     question = operator.get(page_of(connector, "delete")).content.decode()
-    assert "runs that have not ended are cancelled" in question
+    assert "runs that have not ended (2 wait now) are cancelled" in question
     operator.post(page_of(connector, "delete"), {"post": "yes"})
     assert post(connector, {}).status_code == 404
     gone = Run.objects.filter(connector=connector.pk)

@@ -77,7 +77,7 @@ def test_publishing_asks_what_becomes_of_waiting_runs(operator, waiting):
     page = publish(operator, waiting)
     assert page.status_code == 200
     text = page.content.decode()
-    assert "2 runs wait in a delay" in text
+    assert "2 runs wait. What becomes of them?" in text
     assert 'value="leave"' in text and 'value="cancel"' in text
     assert waiting.revisions.count() == 1
     flow = operator.get(reverse("admin:connectors_connector_flow", args=[waiting.pk]))

@@ -6,7 +6,9 @@ from django.urls import reverse
 
 from apps.actions.kinds.http_api import HttpApi
 from apps.core.http.guard import AllowList
+from apps.engine.cancel import cancel_runs
 from apps.engine.models import Call, Run
+from apps.engine.turn import take_turn
 from tests.factories import published
 from tests.servers import serving
 
@@ -68,3 +70,48 @@ def test_who_may_not_read_logs_is_offered_none(asked, client, django_user_model)
     assert "View the request" not in page(client, asked)
     person.user_permissions.add(Permission.objects.get(codename="view_call"))
     assert page(client, asked).count("View the request") == 3
+
+
+@pytest.fixture
+def under_way(server, post):
+    """A run whose request has left, and whose answer has not been taken up."""
+    post(published([(HttpApi, {"label": "Charge", "url": f"{server.url}/charge"})]), {})
+    take_turn()
+    return Run.objects.get()
+
+
+def question(client, run):
+    return client.get(reverse("admin:engine_run_again", args=[run.pk]), {"from": 0}).text
+
+
+def test_a_request_under_way_stands_on_the_page(under_way, admin_client, drain):
+    shown = page(admin_client, under_way)
+    assert "Requests under way" in shown and "Charge" in shown
+    assert f'href="{log_of(Call.objects.get())}"' in shown
+    drain()
+    shown = page(admin_client, under_way)
+    assert "under way" not in shown and shown.count("View the request") == 1
+
+
+def test_a_request_that_was_under_way_when_its_run_ended_is_told(under_way, admin_client, drain):
+    cancel_runs([under_way.pk], "By hand")
+    drain()
+    assert Call.objects.get().state == "answered"
+    assert "Requests that were under way when the run ended" in page(admin_client, under_way)
+    asked = question(admin_client, under_way)
+    assert "A request left" in asked and "Not done so far." not in asked
+
+
+def test_running_again_warns_of_an_unknown_outcome(server, post, drain, admin_client):
+    server.answer = lambda request: None
+    post(published([(HttpApi, {"url": server.url, "on_error": "stop"})]), {})
+    drain()
+    asked = question(admin_client, Run.objects.get())
+    assert "A request left and its outcome is not known to the run" in asked
+    assert "Not done so far." not in asked
+
+
+def test_what_was_answered_is_no_unknown_outcome(asked, admin_client):
+    shown = question(admin_client, asked)
+    assert "Done once so far." in shown and "Not done so far." in shown
+    assert "A request left" not in shown and "under way" not in page(admin_client, asked)

@@ -34,6 +34,13 @@ def rows(client, **query):
     return re.findall(r">(order-\d)</td>", page)
 
 
+def test_that_nobody_waits_is_no_list_that_is_new(sleepers, drain, clock, admin_client):
+    clock.tick(hours=3)
+    drain()
+    assert "No run waits now" in admin_client.get(LIST).text
+    assert "No delays yet" not in admin_client.get(LIST).text
+
+
 def test_waiting_ones_come_first_and_are_found(sleepers, drain, clock, admin_client):
     assert rows(admin_client) == ["order-1", "order-2", "order-3"]
     assert rows(admin_client, q="order-2") == ["order-2"]

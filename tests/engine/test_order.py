@@ -328,6 +328,9 @@ def test_a_held_run_is_shown_in_words(three, admin_client):
     first, second, _ = three
     shown = admin_client.get(reverse("admin:engine_delay_changelist")).text
     assert f"In order: after run {first.pk}" in shown
+    assert "When the runs before it have ended" in shown
+    listed = admin_client.get(reverse("admin:engine_run_changelist")).text
+    assert "Waits for an earlier run of its contact to end" in listed
     run = admin_client.get(reverse("admin:engine_run_change", args=[second.pk])).text
-    assert f"In order: after run {first.pk}. It goes on when that run has ended." in run
+    assert f"In order: after run {first.pk}. It goes on when the runs before it have ended." in run
     assert "Sleeping until" not in run and "Waiting for an earlier run" in run

@@ -284,7 +284,7 @@ def test_pages_say_what_a_run_waits_for(server, post, drain, clock, settings, ad
     assert "Waiting for a free slot of the rate limit. Reload" in page
     assert f"{clock.now.year + 9}" not in page and f"{clock.now.year + 10}" not in page
     listed = text_of(admin_client, "admin:engine_run_changelist")
-    assert "for a free slot of the rate limit" in listed
+    assert "Waits for a free slot of the rate limit" in listed
     delay = Delay.objects.get()
     asks = text_of(admin_client, "admin:engine_delay_cancel", delay.pk)
     assert f"Cancel run {behind.pk}? It waits for a free slot of the rate limit at its" in asks

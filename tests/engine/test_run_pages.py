@@ -95,6 +95,24 @@ def test_the_timeline_tells_the_story(shop, post, drain, clock, admin_client):
     assert "Ended 2 Mar 2026, 14:00:00, took 2 h" in page and "Cancel run" not in page
 
 
+def test_the_list_says_why(shop, post, drain, clock, admin_client):
+    post(shop, {"id": 7, "total": 10, "phone": ANA})
+    drain()
+    assert "Sleeps until 2 Mar 2026, 14:00:00" in admin_client.get(LIST).text
+    Run.objects.update(state="failed", error="Thank you: nobody answers <there>.")
+    assert "Thank you: nobody answers &lt;there&gt;." in admin_client.get(LIST).text
+
+
+def test_what_can_not_go_on_is_not_offered_to(shop, post, drain, admin_client):
+    post(shop, {"id": 7, "total": 10, "phone": ANA})
+    drain()
+    Run.objects.update(state="failed")
+    run = Run.objects.get()
+    assert "Run again" in page_of(admin_client, run)
+    shop.delete()
+    assert "Run again" not in page_of(admin_client, run)
+
+
 def test_an_unknown_outcome_stands_under_its_action(shop, post, drain, clock, admin_client):
     post(shop, {"id": 7, "total": 10, "phone": ANA})
     drain()

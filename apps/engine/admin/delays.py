@@ -61,6 +61,8 @@ class DelayAdmin(LargeTableAdmin):
     search_fields = ["identifier"]
     search_help_text = "Search by the whole identifier"
     actions = ["cancel_selected"]
+    # There may be others: those that have ended are shown on demand.
+    none_listed = "No run waits now"
 
     def get_ordering(self, request: HttpRequest) -> list[str]:
         """What wakes next comes first; what has ended, latest first."""
@@ -89,7 +91,7 @@ class DelayAdmin(LargeTableAdmin):
     @display(description="Due at")
     def due_at(self, delay: Delay) -> Any:
         if delay.holds and delay.state == Delay.State.WAITING:
-            return "When that run has ended"
+            return "When the runs before it have ended"
         if delay.queue and delay.state == Delay.State.WAITING:
             return f"Waits {delay.waits_for}"
         return delay.wake_at

@@ -33,7 +33,10 @@ class EndingAdmin(LargeTableAdmin):
     @display(description="Runs of")
     def runs(self, ending: Ending) -> SafeString:
         """And what they say about why they ended, or why the job did."""
-        note = '<span class="bo-name">{}</span><span class="bo-note">{}</span>'
+        note = (
+            '<div class="bo-two"><span class="bo-name">{}</span>'
+            '<span class="bo-note">{}</span></div>'
+        )
         return format_html(note, ending.connector_name, ending.note or ending.reason)
 
     @display(description="Which")

@@ -7,7 +7,10 @@ from django.core.exceptions import PermissionDenied
 from django.db.models import OuterRef, QuerySet, Subquery
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.urls import path, reverse
+from django.utils.formats import date_format
+from django.utils.html import format_html
 from django.utils.safestring import SafeString
+from django.utils.timezone import localtime
 from unfold.contrib.filters.admin import RelatedDropdownFilter
 from unfold.decorators import action, display
 
@@ -15,6 +18,7 @@ from apps.connectors.models import Revision
 from apps.core.pages import as_id, cause_link
 from apps.core.patience import patiently
 from apps.core.readable import duration
+from apps.engine import again
 from apps.engine.admin.again import RunsAgain
 from apps.engine.admin.columns import connector_link, connector_name, contact_link
 from apps.engine.admin.events import source
@@ -45,6 +49,14 @@ def took(run: Run) -> str:
     return duration(run.finished_at - run.started_at)
 
 
+def _why(run: Any) -> str:
+    if run.state != Run.State.WAITING:
+        return str(run.error)
+    if run.until:
+        return f"Sleeps until {date_format(localtime(run.until), 'DATETIME_FORMAT')}"
+    return f"Waits {waits_for(run.queued or '') or 'for an earlier run of its contact to end'}"
+
+
 def _may_see_calls(request: HttpRequest) -> bool:
     """As the pages of the logs have it: requests and answers hold what customers wrote."""
     may = request.user.has_perm
@@ -61,7 +73,7 @@ def _started(run: Run) -> QuerySet[Run]:
 @admin.register(Run)
 class RunAdmin(RunsAgain):
     list_display = ["number", "connector_column", "state_label", "contact_column"]
-    list_display += ["started_at", "took_column", "waits_until"]
+    list_display += ["started_at", "took_column", "why"]
     list_filter = ["state", ("connector", RelatedDropdownFilter)]
     list_filter_submit = True
     search_fields = ["id"]
@@ -102,9 +114,10 @@ class RunAdmin(RunsAgain):
     def took_column(self, run: Run) -> str:
         return took(run)
 
-    @display(description="Waiting until", empty_value="–")
-    def waits_until(self, run: Any) -> Any:
-        return run.until or waits_for(run.queued or "")
+    @display(description="Why")
+    def why(self, run: Any) -> SafeString | str:
+        """What it waits for, or why it ended before its end."""
+        return format_html('<span class="bo-why">{}</span>', _why(run)) if _why(run) else "–"
 
     def page_context(self, request: HttpRequest, row: Run) -> dict[str, Any]:
         numbers = Revision.objects.filter(pk=row.revision_id).values_list("number", flat=True)
@@ -115,6 +128,7 @@ class RunAdmin(RunsAgain):
             "revision": numbers.first(),
             "took": took(row),
             "ended": row.state not in Run.OPEN,
+            "may_go_on": row.state not in Run.OPEN and not again.refusals([row]),
             "waits_for": waits_for(getattr(row, "queued", None) or ""),
             "timeline": timeline(row),
             "source": self._source(row),
