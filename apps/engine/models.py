@@ -165,6 +165,11 @@ class Run(Caused, Due):
                 condition=Q(state="due", attempts__gt=0),
             ),
             models.Index(fields=["id"], name="engine_run_lease", condition=Q(state="leased")),
+            models.Index(
+                fields=["queue"],
+                name="engine_run_woken",
+                condition=Q(state="due") & ~Q(queue=""),
+            ),
             models.Index(fields=["connector", "-id"], name="engine_run_connector"),
             models.Index(
                 "connector",

@@ -117,8 +117,11 @@ def _serve(pk: int) -> int:
 
 def _serve_limit(queue: Queue) -> int:
     room = limits.free()
-    woken = _wake(queue, AT_ONCE if room is None else room)
-    at = clock.now() + SOON if woken or room is None else limits.next_free_at()
+    # Those that were woken before, and that no drain has come to yet, have their slots in mind.
+    woken_before = Run.objects.filter(queue=LIMIT, state=Run.State.DUE).count()
+    woken = _wake(queue, AT_ONCE if room is None else max(0, room - woken_before))
+    soon = woken or woken_before or room is None
+    at = clock.now() + SOON if soon else limits.next_free_at()
     _again(queue, max(at, clock.now() + SOON))
     return woken
 

@@ -74,6 +74,23 @@ def test_hundreds_of_runs_behind_a_limit_write_tens_of_rows_a_minute(
     assert set(waited) == {"Waits for a free slot of the rate limit"}
 
 
+def test_no_more_are_woken_than_there_are_slots_however_late_the_drains_are(
+    server, post, drain, clock, settings
+):
+    settings.HTTP_PER_MINUTE = 10
+    connector = published([call(server.url, over_limit="wait")])
+    for n in range(60):
+        post(connector, {"n": n})
+    drain()
+    clock.tick(seconds=61)
+    for _ in range(5):
+        queues.turn()
+        clock.tick(seconds=1)
+    assert count("due") == 10
+    drain()
+    assert sorted(asked(server)) == list(range(20))
+
+
 def test_who_comes_later_does_not_take_the_slot_of_who_waits(server, post, drain, clock, settings):
     settings.HTTP_PER_MINUTE = 2
     connector = published([call(server.url, over_limit="wait")])
