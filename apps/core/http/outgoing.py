@@ -21,6 +21,12 @@ Answer = Response | Failure
 # Answers requests that never leave this machine, all that were made at once together.
 Local = Callable[[list[Request]], list[Response]]
 
+
+class NotTaken(Exception):
+    """Raised by what answers in this process: it certainly took none of the requests, so they may
+    be made again. The message says why."""
+
+
 NOT_MADE = Failure("The request could not be made.", Kind.REFUSED, sent=False, took_us=0)
 # How many lines each share has.
 SHARES = {"calls": 256, "sends": 64}
@@ -135,6 +141,9 @@ def _local_name(url: str) -> str | None:
 def _answer_here(name: str, asked: Mapping[Hashable, Request]) -> dict[Hashable, Answer]:
     try:
         answers: list[Any] = list(_locals[name](list(asked.values())))
+    except NotTaken as error:
+        refused = Failure(f"{name} took nothing: {error}"[:300], Kind.CONNECT, False, took_us=0)
+        answers = [refused] * len(asked)
     except Exception as error:
         lost = Failure(f"{name} broke: {error}"[:300], Kind.LOST, sent=True, took_us=0)
         answers = [lost] * len(asked)
