@@ -6,6 +6,7 @@ import pytest
 from django.db import OperationalError, connections
 from django.db.models import QuerySet
 
+from apps.core import clock as core_clock
 from apps.messaging import delivery, outbox
 from apps.messaging.gateways.base import Rejected
 from apps.messaging.gateways.sandbox import SandboxGateway
@@ -93,6 +94,26 @@ def test_of_a_phone_whose_commit_lost_its_word_nobody_knows(channel, clock, drai
     clock.tick(minutes=1)
     drain()
     assert (Message.objects.get().state, on_the_phone()) == ("unknown", ["Hi 0"])
+
+
+def test_who_wakes_late_puts_nothing_on_the_phone(channel, clock, drain, monkeypatch):
+    """The process was stopped between the mark and the request: by now others may have sent it."""
+    mark, sleep = delivery.mark_sending, []
+
+    def and_stop(*args):
+        marked = mark(*args)
+        sleep.append(delivery.LEAVES_WITHIN + 1)
+        return marked
+
+    true_time = core_clock._seconds
+    monkeypatch.setattr(core_clock, "_seconds", lambda: true_time() + sum(sleep))
+    queue(channel, ANA)
+    with monkeypatch.context() as patch:
+        patch.setattr(delivery, "mark_sending", and_stop)
+        delivery.turn()
+    assert on_the_phone() == []
+    drain()
+    assert (Message.objects.get().state, on_the_phone()) == ("sent", ["Hi 0"])
 
 
 def test_a_gateway_that_says_no_fails_the_message_with_its_reason(channel, drain, monkeypatch):

@@ -12,8 +12,10 @@ from collections.abc import Callable, Hashable, Iterable, Mapping
 from typing import Any
 from urllib.parse import urlsplit
 
+from apps.core.clock import uptime
 from apps.core.http.messages import Failure, Kind, Request, Response
 from apps.core.http.pool import Pool
+from apps.core.http.transfer import LATE
 
 logger = logging.getLogger(__name__)
 
@@ -82,7 +84,7 @@ class Share:
                 self.take(token, NOT_MADE)
         self._outgoing.collect()  # what can leave leaves now
         for name, asked in here.items():
-            for token, answer in _answer_here(name, asked).items():
+            for token, answer in _answer_here(name, asked, leave_by).items():
                 self.take(token, answer)
 
     def answered(self) -> dict[Any, Answer]:
@@ -138,7 +140,11 @@ def _local_name(url: str) -> str | None:
     return parts.netloc if parts.scheme == LOCAL else None
 
 
-def _answer_here(name: str, asked: Mapping[Hashable, Request]) -> dict[Hashable, Answer]:
+def _answer_here(
+    name: str, asked: Mapping[Hashable, Request], leave_by: float | None
+) -> dict[Hashable, Answer]:
+    if leave_by is not None and uptime() > leave_by:
+        return dict.fromkeys(asked, Failure(LATE, Kind.LATE, sent=False, took_us=0))
     try:
         answers: list[Any] = list(_locals[name](list(asked.values())))
     except NotTaken as error:
