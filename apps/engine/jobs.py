@@ -13,6 +13,7 @@ from apps.core import clock, jobs, rows
 from apps.core.due import is_postgresql
 from apps.core.jobs import TRIES, Again, Job, JobFailed
 from apps.engine import crm_changes
+from apps.engine.mending import renew_connection
 
 logger = logging.getLogger(__name__)
 
@@ -42,6 +43,7 @@ def work_on(job: Job) -> None:
     except Again:
         _put_back(job, timedelta())
     except Exception as error:
+        renew_connection(error)
         if job.tries >= TRIES:
             logger.exception("%s %s was given up", type(job).__name__, job.pk)
             _end(job, Job.State.FAILED, f"It was given up after {TRIES} tries: {_said(error)}.")
