@@ -23,13 +23,16 @@ class Trouble(StrEnum):
     OWN = "own"  # bad data, or a constraint that the work itself broke
     CONFLICT = "conflict"  # with somebody else's transaction: done again at once
     LOCKED = "locked"  # somebody holds what is needed for longer
-    GONE = "gone"  # the connection is lost
+    GONE = "gone"  # the connection is lost, or of no use any more
     INSTALLATION = "installation"  # no space, no memory, read-only, a broken disk, a half migration
 
 
 _CONFLICT = ("40P01", "40001")
 # 25P03: the transaction was ended because its process hung.
 _LOCKED = ("55P03", "57014", "25P03")
+# "Cached plan must not change result type": a migration changed a table, and what this connection
+# has prepared for it is refused from then on.
+_OUTDATED = "0A000"
 # Bad data, a broken constraint, several rows where one was asked for, more than a row can hold.
 _OWN_CLASSES = ("22", "23", "21")
 _OWN = ("54000",)
@@ -73,7 +76,7 @@ def _of_state(state: str) -> Trouble:
         return Trouble.LOCKED
     if state[:2] in _OWN_CLASSES or state in _OWN:
         return Trouble.OWN
-    if state[:2] == "08" or state[:3] == "57P":
+    if state[:2] == "08" or state[:3] == "57P" or state == _OUTDATED:
         return Trouble.GONE
     return Trouble.INSTALLATION
 
@@ -117,6 +120,7 @@ _SENTENCES = {
     "statement_timeout.",
     "57P": "PostgreSQL ended the connection: it is being stopped or restarted.",
     "08": "The connection to PostgreSQL is lost.",
+    _OUTDATED: "A table was changed under a worker, which connects anew.",
     "42": "The tables are not those of this version: run manage.py setup.",
     "53": "PostgreSQL lacks resources: its log says which.",
 }

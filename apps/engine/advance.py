@@ -88,7 +88,7 @@ def advance(
             if context.plan.in_order and story.lines.enter(run):
                 return
         run.position = 0
-    if flight is not None and has_not_left(flight):
+    if flight is not None and has_not_left(flight.answer):
         # The worker was stopped for too long: as if it had not come to the call, yet.
         run.call, run.state = None, Run.State.DUE
         return

@@ -52,9 +52,9 @@ class Flight:
         return host_of(self.outcome.request.url)
 
 
-def has_not_left(flight: Flight) -> bool:
-    """Its request came too late to leave, and did not."""
-    return isinstance(flight.answer, Failure) and flight.answer.kind is Kind.LATE
+def has_not_left(answer: Answer | None) -> bool:
+    """The request came too late to leave, and did not."""
+    return isinstance(answer, Failure) and answer.kind is Kind.LATE
 
 
 def host_of(url: str) -> str:
@@ -182,6 +182,11 @@ class Exchange:
             if flight.rests_until <= now:
                 ended.append(flight)
         return ended
+
+    def answer_to(self, call: UUID) -> Answer | None:
+        """What the call was answered, if this process has that in hand."""
+        flight = self._flights.get(call)
+        return flight.answer if flight is not None else None
 
     def over(self, flight: Flight) -> None:
         """What came of the flight is committed, or it has nobody to go to."""

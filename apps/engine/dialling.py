@@ -89,13 +89,16 @@ class Calls:
         return Queued(name, note, clock.now() + left)
 
     def _after_a_crash(self, context: Any, outcome: Call) -> Outcome:
-        """The run comes back with a call that nobody waits for any more. Whoever made it may have
-        written down what became of it all the same."""
+        """The run comes back with a call that nobody waits for any more. Its answer may be in hand
+        all the same (the lease ran out meanwhile), or whoever made it has written it down."""
         made = Row.objects.filter(pk=context.run.call).first()
+        answer = self.exchange.answer_to(context.run.call)
         self.lost(context.run)
-        if made is not None and made.state == Row.State.FAILED:
+        if calls.has_not_left(answer) or (made is not None and made.state == Row.State.FAILED):
             return outcome  # it never left
-        if made is not None and (answer := calls.recalled(made)) is not None:
+        if answer is None and made is not None:
+            answer = calls.recalled(made)
+        if answer is not None:
             return outcome.then(context, answer)
         if outcome.repeatable:
             return outcome

@@ -15,6 +15,7 @@ from apps.core.due import is_postgresql, owner
 from apps.core.jobs import TRIES, Again, Job, JobFailed
 from apps.core.trouble import Trouble, is_installations, kind_of, said_by, sentence
 from apps.engine import crm_changes
+from apps.engine.mending import renew_connection
 
 logger = logging.getLogger(__name__)
 
@@ -47,6 +48,7 @@ def work_on(job: Job) -> None:
     except Again:
         _put_back(job, timedelta())
     except Exception as error:
+        renew_connection(error)
         if is_installations(error):
             _wait_for_better_times(job, error)
         else:
@@ -67,8 +69,6 @@ def _try_again(job: Job, error: Exception) -> None:
 def _wait_for_better_times(job: Job, error: Exception) -> None:
     """Nothing is wrong with the job: it waits with its tries as they were, and operators are told,
     unless it has only met somebody else's transaction."""
-    if not connection.in_atomic_block:
-        connection.close_if_unusable_or_obsolete()
     if kind_of(error) is Trouble.CONFLICT:
         _put_back(job, AFTER_A_CONFLICT, job.tries - 1)
         return

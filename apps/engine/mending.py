@@ -53,7 +53,7 @@ def take(claims: list[Claim]) -> list[Claim]:
             left = advance_group(claims, story)
         except Exception as error:
             broke, kind = error, _kind(error)
-            claims = reread(claims, story, began, error)
+            claims = reread(claims, story, began, broke)
         else:
             _passes.one()
             return left
@@ -73,19 +73,19 @@ def _kind(error: Exception) -> Trouble | None:
     return Trouble.CONFLICT if isinstance(error, TooLate) else kind_of(error)
 
 
-def reread(claims: list[Claim], story: Story, began: float, error: Exception) -> list[Claim]:
-    """What became of a turn that raised: the claims that still hold, fresh from the database.
+def reread(claims: list[Claim], story: Story, began: float, broke: Exception) -> list[Claim]:
+    """What became of a turn that raised `broke`: the claims that still hold, as they are by now.
 
     If its commit was done and only the word of it was lost, then its runs have moved on, or they
     wait for the very calls that it meant to make: these leave now. When the connection was lost,
     the rows are locked first, so that a backend that is still about to commit is waited for. Else
     nobody is waited for: what somebody else has locked must not hold up the rest.
     """
-    renew_connection()
+    renew_connection(broke)
     meant = {flight.row.pk: flight for flight in story.calls.flights}
     leave, still, gone = [], [], []
     with transaction.atomic():
-        runs = _leased(claims, waits=kind_of(error) is Trouble.GONE)
+        runs = _leased(claims, waits=kind_of(broke) is Trouble.GONE)
         found = {(run.pk, run.lease_epoch): run for run in runs}
         for claim in claims:
             run = found.get((claim.run.pk, claim.run.lease_epoch))
@@ -105,9 +105,13 @@ def reread(claims: list[Claim], story: Story, began: float, error: Exception) ->
     return still
 
 
-def renew_connection() -> None:
-    """A connection that broke is closed; the next statement opens another one."""
-    if not connection.in_atomic_block:
+def renew_connection(broke: Exception) -> None:
+    """After an error: a connection of no use is closed; the next statement opens another one."""
+    if connection.in_atomic_block:
+        return
+    if kind_of(broke) is Trouble.GONE:
+        connection.close()
+    else:
         connection.close_if_unusable_or_obsolete()
 
 

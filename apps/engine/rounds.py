@@ -93,7 +93,7 @@ def _turn_of(lane: str, work: Callable[[], int]) -> int:
     except Exception as error:
         lanes.broke(lane)
         _tell(lane, error)
-        mending.renew_connection()
+        mending.renew_connection(error)
         recover()
         return 0
     lanes.worked(lane)

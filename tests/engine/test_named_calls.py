@@ -83,19 +83,21 @@ def test_an_answer_and_a_new_claim_of_its_run_meet_in_one_turn(server, post, dra
     assert told("Pay") == [(2, "done")]
 
 
-def test_the_answer_of_a_lease_that_ran_out_is_not_taken_twice(server, post, drain):
-    """Whoever takes the run on finds the answer written down, and does not ask again."""
-    post(flow(server), {"n": 1, "phone": ANA})
+@pytest.mark.parametrize("method", ["GET", "POST"])
+def test_the_answer_of_a_lease_that_ran_out_is_taken_once(server, post, drain, method):
+    """Who takes the run on finds the answer written down, and does not ask again; even who has
+    the answer and the run in hand at once."""
+    post(published([ask(server, "Quote", method), ask(server, "Pay")]), {"n": 1})
     turn.take_turn()
     run_out_its_lease(Run.objects.get())
     wait_for_an_answer()
+    turn.take_turn()
     drain()
     Run.objects.update(wake_at=core_clock.now())
     drain()
     assert Run.objects.get().state == "done"
-    assert Note.objects.count() == 1
     assert paths(server) == ["/quote", "/pay"]
-    assert told("Pay") == [(1, "done")]
+    assert (told("Quote"), told("Pay")) == ([(1, "done")], [(1, "done")])
 
 
 def test_whoever_has_the_answer_of_a_lease_that_ran_out_writes_it_down_first(server, post, drain):

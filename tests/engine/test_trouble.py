@@ -301,6 +301,36 @@ def test_a_lane_that_broke_rests_longer_each_time(clock, monkeypatch):
     assert max(gaps) < rounds.LONGEST_REST + 1
 
 
+@pytest.fixture
+def widen(is_postgresql):
+    """Let somebody else change the type of a column, as a migration may; it is changed back."""
+    if not is_postgresql:
+        pytest.skip("SQLite keeps no plans")
+    other = connection.copy()
+
+    def run_error(length):
+        with other.cursor() as cursor:
+            cursor.execute(f"ALTER TABLE engine_run ALTER COLUMN error TYPE varchar({length})")
+
+    yield lambda: run_error(301)
+    run_error(300)
+    other.close()
+
+
+def test_a_table_that_is_changed_under_a_worker_is_looked_at_anew(post, widen):
+    connector = note()
+    for n in range(8):  # what comes so often is prepared by then
+        post(connector, {"phone": f"+49151{n:08d}"})
+        rounds.round_of_lanes({"runs"})
+    widen()
+    connection.close_at = None  # as in a worker, which keeps its connection
+    post(connector, {"phone": "+4915199999999"})
+    for _ in range(3):
+        rounds.lanes.resting.clear()
+        rounds.round_of_lanes({"runs"})
+    assert set(Run.objects.values_list("state", flat=True)) == {"done"}
+
+
 def test_copy_errors_are_those_that_django_knows(is_postgresql):
     if not is_postgresql:
         pytest.skip("SQLite has no COPY")

@@ -3,8 +3,10 @@
 from datetime import timedelta
 
 import pytest
-from django.db import OperationalError
+from django.db import OperationalError, connections
+from django.db.models import QuerySet
 
+from apps.core import clock as core_clock
 from apps.messaging import delivery, outbox
 from apps.messaging.gateways.base import Rejected
 from apps.messaging.gateways.sandbox import SandboxGateway
@@ -90,6 +92,68 @@ def test_an_unknown_outcome_does_not_hold_the_next(channel, clock, drain, monkey
     drain()
     states = list(Message.objects.order_by("pk").values_list("state", flat=True))
     assert states == ["unknown", "sent"]
+
+
+def on_the_phone():
+    return list(PhoneMessage.objects.values_list("text", flat=True))
+
+
+def test_what_the_phone_could_not_write_down_is_asked_for_again(channel, clock, drain, monkeypatch):
+    """The database refuses it (it is full, locked, gone): then certainly nothing stands there."""
+
+    def refused(*args, **kwargs):
+        raise OperationalError("no space left")
+
+    queue(channel, ANA)
+    with monkeypatch.context() as patch:
+        patch.setattr(QuerySet, "bulk_create", refused)
+        drain()
+    message = Message.objects.get()
+    assert (message.state, message.tries) == ("queued", 1)
+    assert message.reason == "sandbox-phone took nothing: no space left"
+    clock.tick(seconds=2)
+    drain()
+    assert (Message.objects.get().state, on_the_phone()) == ("sent", ["Hi 0"])
+
+
+@pytest.mark.django_db(transaction=True)
+def test_of_a_phone_whose_commit_lost_its_word_nobody_knows(channel, clock, drain, monkeypatch):
+    database = type(connections["default"])
+    commit = database._commit
+
+    def lost(self):
+        commit(self)
+        if PhoneMessage.objects.exists():
+            patch.undo()
+            raise OperationalError("the connection is lost")
+
+    queue(channel, ANA)
+    with monkeypatch.context() as patch:
+        patch.setattr(database, "_commit", lost)
+        drain()
+    clock.tick(minutes=1)
+    drain()
+    assert (Message.objects.get().state, on_the_phone()) == ("unknown", ["Hi 0"])
+
+
+def test_who_wakes_late_puts_nothing_on_the_phone(channel, clock, drain, monkeypatch):
+    """The process was stopped between the mark and the request: by now others may have sent it."""
+    mark, sleep = delivery.mark_sending, []
+
+    def and_stop(*args):
+        marked = mark(*args)
+        sleep.append(delivery.LEAVES_WITHIN + 1)
+        return marked
+
+    true_time = core_clock._seconds
+    monkeypatch.setattr(core_clock, "_seconds", lambda: true_time() + sum(sleep))
+    queue(channel, ANA)
+    with monkeypatch.context() as patch:
+        patch.setattr(delivery, "mark_sending", and_stop)
+        delivery.turn()
+    assert on_the_phone() == []
+    drain()
+    assert (Message.objects.get().state, on_the_phone()) == ("sent", ["Hi 0"])
 
 
 def test_a_gateway_that_says_no_fails_the_message_with_its_reason(channel, drain, monkeypatch):

@@ -23,6 +23,12 @@ Answer = Response | Failure
 # Answers requests that never leave this machine, all that were made at once together.
 Local = Callable[[list[Request]], list[Response]]
 
+
+class NotTaken(Exception):
+    """Raised by what answers in this process: it certainly took none of the requests, so they may
+    be made again. The message says why."""
+
+
 NOT_MADE = Failure("The request could not be made.", Kind.REFUSED, sent=False, took_us=0)
 TOO_LATE = Failure(LATE, Kind.LATE, sent=False, took_us=0)
 # How many lines each share has.
@@ -82,10 +88,8 @@ class Share:
         except Exception:
             # All of these are on their way, whatever else has come.
             logger.exception("What has come could not be taken in")
-        is_late = leave_by is not None and uptime() > leave_by
         for name, asked in here.items():
-            answers = dict.fromkeys(asked, TOO_LATE) if is_late else _answer_here(name, asked)
-            for token, answer in answers.items():
+            for token, answer in _answer_here(name, asked, leave_by).items():
                 self.take(token, answer)
 
     def answered(self) -> dict[Any, Answer]:
@@ -145,9 +149,16 @@ def _local_name(url: str) -> str | None:
     return parts.netloc if parts.scheme == LOCAL else None
 
 
-def _answer_here(name: str, asked: Mapping[Hashable, Request]) -> dict[Hashable, Answer]:
+def _answer_here(
+    name: str, asked: Mapping[Hashable, Request], leave_by: float | None
+) -> dict[Hashable, Answer]:
+    if leave_by is not None and uptime() > leave_by:
+        return dict.fromkeys(asked, TOO_LATE)
     try:
         answers: list[Any] = list(_locals[name](list(asked.values())))
+    except NotTaken as error:
+        refused = Failure(f"{name} took nothing: {error}"[:300], Kind.CONNECT, False, took_us=0)
+        answers = [refused] * len(asked)
     except Exception as error:
         lost = Failure(f"{name} broke: {error}"[:300], Kind.LOST, sent=True, took_us=0)
         answers = [lost] * len(asked)

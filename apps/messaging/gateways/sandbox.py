@@ -2,11 +2,14 @@
 
 import json
 from collections.abc import Iterable
-from typing import ClassVar
+from typing import Any, ClassVar
+
+from django.db import transaction
 
 from apps.core import clock
 from apps.core.http.messages import Request, Response
-from apps.core.http.outgoing import LOCAL, answers_locally
+from apps.core.http.outgoing import LOCAL, NotTaken, answers_locally
+from apps.core.trouble import DATABASE_ERRORS, said_by
 from apps.messaging.gateways.base import Sent, Verdict
 from apps.messaging.models import Message
 from apps.messaging.sandbox.models import PhoneMessage
@@ -42,9 +45,24 @@ class SandboxGateway:
 @answers_locally(NAME)
 def arrive(requests: list[Request]) -> list[Response]:
     """The phone's side: all of them stand on it, or none."""
+    is_written = False
+    try:
+        with transaction.atomic():
+            arrived = _put_down(json.loads(request.body or b"{}") for request in requests)
+            is_written = True
+    except DATABASE_ERRORS as error:
+        if is_written:  # it may be the word of the commit that was lost
+            raise
+        raise NotTaken(said_by(error)) from error
+    return [
+        Response(201, "Created", (), json.dumps({"id": _name(m.pk)}).encode(), request.url, 0)
+        for request, m in zip(requests, arrived, strict=True)
+    ]
+
+
+def _put_down(told: Iterable[dict[str, Any]]) -> list[PhoneMessage]:
     now = clock.now()
-    told = [json.loads(request.body or b"{}") for request in requests]
-    arrived = PhoneMessage.objects.bulk_create(
+    return PhoneMessage.objects.bulk_create(
         PhoneMessage(
             channel_id=each["channel"],
             address=each["address"],
@@ -54,10 +72,6 @@ def arrive(requests: list[Request]) -> list[Response]:
         )
         for each in told
     )
-    return [
-        Response(201, "Created", (), json.dumps({"id": _name(m.pk)}).encode(), request.url, 0)
-        for request, m in zip(requests, arrived, strict=True)
-    ]
 
 
 def _name(pk: int) -> str:
