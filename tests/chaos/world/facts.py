@@ -9,7 +9,7 @@ QUERIES = {
     "events": "SELECT id, connector_id, body, extract(epoch FROM received_at) AS at"
     " FROM engine_event WHERE state = 'accepted'",
     "runs": "SELECT id, event_id, connector_id, state, passage, position, error, cause, cause_id,"
-    " line, extract(epoch FROM started_at) AS at FROM engine_run",
+    " extract(epoch FROM started_at) AS at FROM engine_run",
     "lines": "SELECT id, run_id, passage, action_uid, kind, label, result, note, contact_id,"
     " came_out, extract(epoch FROM at) AS at FROM engine_attempt",
     "notes": "SELECT id, text, contact_id, cause, cause_id FROM crm_note",

@@ -381,19 +381,20 @@ def test_runs_went_in_another_order_than_they_were_accepted(record):
     assert rules(record) == ["order"]
 
 
-def test_a_run_of_a_merged_contact_stays_in_its_line_when_that_is_undone(record):
+def test_runs_of_a_contact_that_was_merged_and_parted_meanwhile_keep_no_order(record):
     record.posts[1], record.posts[2] = (
         {**record.posts[1], "at": 30.0, "until": 31.0},
         {**record.posts[2], "at": 20.0, "until": 21.0},
     )
-    record.moves = [{"move": "undo", "at": 25.0, "until": 26.0, "ids": [9, 10], "sure": True}]
-    assert rules(record) == ["order"]
-    record.runs[3]["line"] = 10
+    later = max(line["at"] for line in record.lines if line["run_id"] == 4)
+    undo = {"move": "undo", "at": 25.0, "until": 26.0, "ids": [9, 10], "sure": True}
+    for line in record.lines:
+        line["at"] += 30.0
+    record.moves = [undo]
     assert rules(record) == []
-    record.moves[0]["at"] = 15.0
-    assert rules(record) == ["order"]
-    record.moves[0] |= {"at": 25.0, "ids": [10, 11]}
-    assert rules(record) == ["order"]
+    for other in ({"at": 15.0}, {"at": later + 40.0}, {"ids": [10, 11]}):
+        record.moves = [{**undo, **other}]
+        assert rules(record) == ["order"]
 
 
 def test_merged_contacts_kept_no_order_with_each_other(record):

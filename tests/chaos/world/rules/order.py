@@ -4,6 +4,7 @@ Timeline entries get their ids in the order in which they were written, and what
 another one has ended is written after it; so ids tell the order whatever the clocks said.
 """
 
+import math
 from collections import defaultdict
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -25,22 +26,20 @@ class Stretch:
     last: int
     # When it began.
     at: float
-    # Where the product had it stand.
-    line: int | None
 
 
 def runs_go_one_after_the_other(record: Record) -> Iterator[Violation]:
     for (_, phone), stretches in _lines(record).items():
         by_begin = sorted(stretches, key=lambda stretch: stretch.first)
         for before, after in pairwise(by_begin):
-            if after.first < before.last and not _were_parted(record, phone, before, after):
+            if after.first < before.last and not _were_parted(record, [phone], before, after):
                 yield Violation("order", f"Run {after.run} began before run {before.run} ended.")
 
 
 def as_they_were_accepted(record: Record) -> Iterator[Violation]:
     """A post that was answered before another one was made comes first."""
     for (_, phone), stretches in _lines(record).items():
-        yield from _overtaken(record, stretches, phone)
+        yield from _overtaken(record, stretches, [phone])
 
 
 def merged_contacts_are_one_line(record: Record) -> Iterator[Violation]:
@@ -54,35 +53,35 @@ def merged_contacts_are_one_line(record: Record) -> Iterator[Violation]:
             fresh = [one for one in both if since + MOMENT < one.at < until]
             for one in fresh:
                 for other in both:
-                    if other.first < one.first < other.last:
+                    in_between = other.first < one.first < other.last
+                    if in_between and not _were_parted(record, phones, one, other):
                         says = f"Run {one.run} began before run {other.run}, merged, ended."
                         yield Violation("merged", says)
-            yield from _overtaken(record, fresh)
+            yield from _overtaken(record, fresh, phones)
 
 
-def _overtaken(record: Record, stretches: list[Stretch], phone: str = "") -> Iterator[Violation]:
+def _overtaken(record: Record, stretches: list[Stretch], phones: list[str]) -> Iterator[Violation]:
     posts = {post["n"]: post for post in record.posts if post["event_id"] is not None}
     by_begin = sorted(stretches, key=lambda stretch: stretch.first)
     for place, later in enumerate(by_begin):
         for earlier in by_begin[place + 1 :]:
             one, other = posts.get(later.n), posts.get(earlier.n)
             in_turn = not (one and other) or other["until"] >= one["at"]
-            if not in_turn and not _were_parted(record, phone, later, earlier):
+            if not in_turn and not _were_parted(record, phones, later, earlier):
                 says = f"Run {later.run} went before run {earlier.run}, accepted earlier."
                 yield Violation("order", says)
 
 
-def _were_parted(record: Record, phone: str, one: Stretch, other: Stretch) -> bool:
-    """Whether both rightly stand in lines of their own: one came while the number was that of a
-    merged contact, whose runs stay with the other's when the merge is undone."""
-    if one.line == other.line:
-        return False
+def _were_parted(record: Record, phones: list[str], one: Stretch, other: Stretch) -> bool:
+    """Whether both may have stood in lines of their own: a merge with one of these numbers was
+    undone between them, and runs stay in the line that they had joined."""
     numbers = {contact["id"]: contact["phone"] for contact in record.contacts}
     since = min((post["at"] for post in record.posts if post["n"] in (one.n, other.n)), default=0.0)
+    until = math.inf if record.clock_was_wrong else max(one.at, other.at) + MOMENT
     return any(
         move["move"] == "undo"
-        and move["at"] > since
-        and (not move["sure"] or phone in [numbers.get(contact) for contact in move["ids"]])
+        and since < move["at"] < until
+        and (not move["sure"] or any(numbers.get(pk) in phones for pk in move["ids"]))
         for move in record.moves
     )
 
@@ -117,7 +116,7 @@ def _lines(record: Record) -> dict[tuple[int, str], list[Stretch]]:
         if lines:
             did, began = [line["id"] for line in lines], lines[0]["at"]
             phone = record.said.get(run["event_id"], {}).get("phone", "")
-            stretch = Stretch(run["id"], record.n(run), min(did), max(did), began, run.get("line"))
+            stretch = Stretch(run["id"], record.n(run), min(did), max(did), began)
             found[run["connector_id"], phone].append(stretch)
     return found
 
