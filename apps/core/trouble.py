@@ -7,6 +7,7 @@ and done later.
 """
 
 import sqlite3
+import sys
 from enum import StrEnum
 from typing import Any
 
@@ -139,6 +140,23 @@ def sentence(error: BaseException) -> str:
     if kind_of(error) is Trouble.GONE:
         return f"The connection to the database is lost. ({said})"
     return f"The database refuses to work: {said}"
+
+
+def renew_connection(broke: BaseException) -> None:
+    """After an error: a connection of no use is closed; the next statement opens another one."""
+    if connection.in_atomic_block:
+        return
+    if kind_of(broke) is Trouble.GONE:
+        connection.close()
+    else:
+        connection.close_if_unusable_or_obsolete()
+
+
+def page_broke(**told: Any) -> None:
+    """A page ended with an error that nobody has answered."""
+    error = sys.exc_info()[1]
+    if error is not None and is_installations(error):
+        renew_connection(error)
 
 
 def what_forbids_writing() -> str | None:

@@ -11,7 +11,7 @@ from rest_framework.response import Response
 from rest_framework.views import APIView
 
 from apps.core import clock, liquid
-from apps.core.trouble import is_installations
+from apps.core.trouble import is_installations, renew_connection
 from apps.core.vault import VaultError
 from apps.crm import services as crm
 from apps.crm.services import Identity, InvalidContact
@@ -74,6 +74,7 @@ class HookView(APIView):
     def handle_exception(self, exc: Exception) -> Response:
         if is_installations(exc) or isinstance(exc, VaultError):
             logger.error("An event could not be stored", exc_info=exc)
+            renew_connection(exc)
             response = problem(503, "The event could not be stored. Post it again in a minute.")
             response["Retry-After"] = "60"
             return response

@@ -13,9 +13,15 @@ from django.db.models.functions import Greatest
 from apps.core import clock, jobs, notices, rows
 from apps.core.due import is_postgresql, owner
 from apps.core.jobs import TRIES, Again, Job, JobFailed
-from apps.core.trouble import Trouble, is_installations, kind_of, said_by, sentence
+from apps.core.trouble import (
+    Trouble,
+    is_installations,
+    kind_of,
+    renew_connection,
+    said_by,
+    sentence,
+)
 from apps.engine import crm_changes
-from apps.engine.mending import renew_connection
 
 logger = logging.getLogger(__name__)
 

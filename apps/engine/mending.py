@@ -17,7 +17,14 @@ from django.db import connection, transaction
 from apps.core import clock, rows
 from apps.core.clock import uptime
 from apps.core.due import LEASE, is_postgresql, owner
-from apps.core.trouble import DATABASE_ERRORS, Trouble, kind_of, said_by, sentence
+from apps.core.trouble import (
+    DATABASE_ERRORS,
+    Trouble,
+    kind_of,
+    renew_connection,
+    said_by,
+    sentence,
+)
 from apps.engine import calls, dialling
 from apps.engine.advance import Story
 from apps.engine.calls import Flight
@@ -103,16 +110,6 @@ def reread(claims: list[Claim], story: Story, began: float, broke: Exception) ->
     exchange.start(leave, leave_by=began + LEAVES_WITHIN)
     exchange.meant.difference_update(meant)
     return still
-
-
-def renew_connection(broke: Exception) -> None:
-    """After an error: a connection of no use is closed; the next statement opens another one."""
-    if connection.in_atomic_block:
-        return
-    if kind_of(broke) is Trouble.GONE:
-        connection.close()
-    else:
-        connection.close_if_unusable_or_obsolete()
 
 
 def _leased(claims: list[Claim], waits: bool) -> list[Run]:

@@ -15,7 +15,7 @@ from apps.core import clock, notices
 from apps.core.clock import uptime
 from apps.core.due import owner
 from apps.core.http.outgoing import outgoing
-from apps.core.trouble import is_installations, sentence
+from apps.core.trouble import is_installations, renew_connection, sentence
 from apps.engine import calls, delays, dialling, mending, queues, schedules, upkeep
 from apps.engine import jobs as job_lane
 from apps.engine.models import Run
@@ -93,7 +93,7 @@ def _turn_of(lane: str, work: Callable[[], int]) -> int:
     except Exception as error:
         lanes.broke(lane)
         _tell(lane, error)
-        mending.renew_connection(error)
+        renew_connection(error)
         recover()
         return 0
     lanes.worked(lane)

@@ -14,6 +14,7 @@ from typing import Any, cast
 
 from django.db import DataError, IntegrityError, connection
 
+from apps.core.trouble import renew_connection
 from apps.engine.bell import CHANNEL
 
 logger = logging.getLogger(__name__)
@@ -110,6 +111,7 @@ def store_all(posts: list[Post]) -> None:
             for post in posts:
                 store_all([post])
     except Exception as error:
+        renew_connection(error)
         for post in posts:
             post.error = error
     else:

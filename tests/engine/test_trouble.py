@@ -15,7 +15,7 @@ from apps.core.models import Notice
 from apps.core.notices import current
 from apps.core.trouble import Trouble, is_installations, kind_of
 from apps.crm.models import Note
-from apps.engine import calls, group, mending, rounds, turn
+from apps.engine import calls, group, intake, mending, rounds, turn
 from apps.engine.agenda import look
 from apps.engine.models import Run
 from apps.messaging import delivery, outbox
@@ -284,6 +284,30 @@ def test_a_wrong_statement_is_our_mistake_and_not_the_installations():
         assert kind_of(error) is None
         assert not is_installations(error)
     assert kind_of(OperationalError("the connection is closed")) is Trouble.GONE
+
+
+OUTDATED = errors.FeatureNotSupported("cached plan must not change result type")
+
+
+@pytest.mark.parametrize("broken", ["accept", "page"])
+def test_a_web_process_connects_anew_when_a_table_was_changed_under_it(
+    post, admin_client, monkeypatch, broken
+):
+    def fail(*args, **kwargs):
+        raise refusal(OUTDATED)
+
+    connector = published([(StopRun, {})])
+    admin_client.raise_request_exception = False
+    with monkeypatch.context() as patch:
+        if broken == "accept":
+            patch.setattr(intake, "accept", fail)
+            assert post(connector, {}).status_code == 503
+        else:
+            patch.setattr(Run, "get_state_display", fail)
+            post(connector, {})
+            assert admin_client.get("/admin/engine/run/").status_code == 503
+        assert connection.connection is None
+    assert post(connector, {}).status_code == 202
 
 
 def test_a_lane_that_broke_rests_longer_each_time(clock, monkeypatch):
