@@ -342,7 +342,7 @@ def test_an_unknown_message_needs_a_cause(record):
     record.messages[0]["state"] = "unknown"
     at = sending(record)["at"]
     assert rules(record) == ["unknown"]
-    record.faults = [fault("kill_worker", at - 1), fault("crash_cluster", at)]
+    record.faults = [fault("kill_worker", at - 3), fault("crash_cluster", at)]
     assert rules(record) == ["unknown"]
     record.faults = [fault("freeze", at, side="web")]
     assert rules(record) == ["unknown"]

@@ -10,6 +10,8 @@ STOP_SECONDS = 10.0
 UNTIL_COMMITTED = 30.0
 # Requests wait so long for an answer, at most.
 LONGEST_CALL = 75.0
+# Whoever loses its parent is killed by the kernel; seconds until it is dead, on a busy machine.
+DYING = 1.0
 
 
 def of_request(record: Record, request: Row) -> str:
@@ -29,7 +31,7 @@ def of_silence(record: Record, row: Row) -> str:
 def loss_between(record: Record, since: float, until: float) -> str:
     """The first fault of this time that loses answers."""
     for fault in record.faults:
-        if loses_answers(fault) and fault["at"] <= until and fault["until"] >= since:
+        if loses_answers(fault) and fault["at"] <= until and fault["until"] + DYING >= since:
             return str(fault["fault"])
     return ""
 
