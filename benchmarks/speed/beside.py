@@ -4,6 +4,7 @@ Two kinds of trouble: messages through a gateway that takes half a minute for ea
 of a connector with 60,000 sleeping runs. Each is measured in pairs of windows, without and with it.
 """
 
+import http.client
 import threading
 import time
 from collections.abc import Callable
@@ -21,6 +22,8 @@ from tests.installation import ROOT, Installation
 RESULT = Path(__file__).parent.parent / "beside.md"
 PAIRS, SECONDS, RATE = 5, 60, 50
 LATE, SENDS_RATE, SLEEPERS = 30, 2, 60_000
+# What a form and its cookie have to agree on.
+TOKEN = "b" * 32
 
 Pair = tuple[list[float], list[float]]
 
@@ -63,9 +66,10 @@ def _send(installation: Installation, token: str, mark: str) -> threading.Thread
 
 
 def _remove(installation: Installation, mark: str) -> threading.Thread:
-    """Made before the window begins; deleted in its midst."""
+    """Made before the window begins; deleted in its midst, by the page of a running web process: a
+    process of ours that starts meanwhile would hold up others by itself."""
     count = of(SLEEPERS)
-    installation.python(
+    page, cookies = installation.python(
         f"""
 from datetime import timedelta
 from apps.actions.kinds.delay import Delay as Sleep
@@ -81,24 +85,27 @@ ids = Run.objects.filter(connector=made).values_list("pk", flat=True)
 Delay.objects.bulk_create([Delay(run_id=pk, connector=made, label="Sleeps",
     action_uid="00000000-0000-0000-0000-000000000001",
     wake_at=now + timedelta(days=5)) for pk in ids], batch_size=5000)
+from django.conf import settings
+from django.contrib.auth import get_user_model
+from django.test import Client
+client = Client(HTTP_HOST="127.0.0.1")
+client.force_login(get_user_model().objects.get(is_superuser=True))
+session = client.cookies[settings.SESSION_COOKIE_NAME].value
+print(json.dumps([
+    f"/admin/connectors/connector/{{made.pk}}/delete/",
+    f"{{settings.SESSION_COOKIE_NAME}}={{session}}; {{settings.CSRF_COOKIE_NAME}}={TOKEN}",
+]))
 """
     )
 
     def delete() -> None:
         time.sleep(of(SECONDS) / 6)
-        installation.python(
-            f"""
-from django.contrib.auth import get_user_model
-from django.test import Client
-from apps.connectors.models import Connector
-owner = get_user_model().objects.get(is_superuser=True)
-client = Client(HTTP_HOST="127.0.0.1")
-client.force_login(owner)
-pk = Connector.objects.get(name="{mark}").pk
-answer = client.post(f"/admin/connectors/connector/{{pk}}/delete/", {{"post": "yes"}})
-assert answer.status_code == 302, answer.status_code
-"""
-        )
+        connection = http.client.HTTPConnection(installation.url.removeprefix("http://"))
+        form = f"post=yes&csrfmiddlewaretoken={TOKEN}"
+        headers = {"Cookie": cookies, "Content-Type": "application/x-www-form-urlencoded"}
+        connection.request("POST", page, form, headers)
+        status = connection.getresponse().status
+        assert status == 302, status
 
     return threading.Thread(target=delete)
 
