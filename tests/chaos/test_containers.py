@@ -1,5 +1,6 @@
 """Workers in containers that share a host name and count their processes from 1."""
 
+import os
 import shutil
 import subprocess
 import sys
@@ -33,7 +34,11 @@ def _may_unshare():
     )
 
 
-@pytest.mark.skipif(not _may_unshare(), reason="needs the right to make pid namespaces")
+# Where it is required (.ci/run), a machine that can't do it fails.
+@pytest.mark.skipif(
+    not os.environ.get("REQUIRE_NAMESPACES") and not _may_unshare(),
+    reason="needs the right to make pid namespaces",
+)
 def test_two_containers_with_one_host_name_and_pid_are_two(tmp_path):
     """Both name their process 1; neither takes the other for dead."""
     with installed(tmp_path) as installation:

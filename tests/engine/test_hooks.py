@@ -143,6 +143,20 @@ def test_a_body_of_exactly_one_mebibyte_is_taken(post):
     assert post(made, data=raw + b" ").status_code == 413
 
 
+def test_what_breaks_before_the_view_is_told_in_the_webhooks_own_form(post, monkeypatch):
+    def broken(self, request):
+        raise OperationalError("the connection is closed")
+
+    monkeypatch.setattr(hooks.HookView, "handle_exception", broken)
+    made = connector()
+    monkeypatch.setattr(intake, "accept", broken)
+    client = Client(raise_request_exception=False)
+    answer = client.post(f"/hooks/{made.token}", {}, content_type="application/json")
+    assert answer.status_code == 503
+    assert answer.json()["status"] == "error"
+    assert "Post it again" in answer.json()["detail"]
+
+
 @pytest.mark.parametrize("length", ["7", "abc", "1e3", "9" * 5000])
 def test_a_wrong_content_length_is_no_server_error(post, length):
     answer = post(connector(), {}, CONTENT_LENGTH=length)

@@ -117,7 +117,8 @@ class RunAdmin(RunsAgain):
     @display(description="Why")
     def why(self, run: Any) -> SafeString | str:
         """What it waits for, or why it ended before its end."""
-        return format_html('<span class="bo-why">{}</span>', _why(run)) if _why(run) else "–"
+        text = _why(run)
+        return format_html('<span class="bo-why">{}</span>', text) if text else "–"
 
     def page_context(self, request: HttpRequest, row: Run) -> dict[str, Any]:
         numbers = Revision.objects.filter(pk=row.revision_id).values_list("number", flat=True)
