@@ -291,8 +291,13 @@ OUTDATED = errors.FeatureNotSupported("cached plan must not change result type")
 
 @pytest.mark.parametrize("broken", ["accept", "page"])
 def test_a_web_process_connects_anew_when_a_table_was_changed_under_it(
-    post, admin_client, monkeypatch, broken
+    post, admin_client, monkeypatch, broken, is_postgresql
 ):
+    if not is_postgresql:
+        pytest.skip(
+            "SQLite has no plans that outlive a change, and its tests no connection to close"
+        )
+
     def fail(*args, **kwargs):
         raise refusal(OUTDATED)
 
