@@ -19,9 +19,10 @@ from apps.engine.order import release_after
 
 # More runs than these are ended by a job.
 AT_ONCE = 500
-# Runs of one slice: a few milliseconds, after which others have their turn.
-SLICE = 50
-BREATH = timedelta(milliseconds=20)
+# Runs of one slice: a few milliseconds, after which others have their turn for longer. A thousand
+# end in two seconds.
+SLICE = 25
+BREATH = timedelta(milliseconds=30)
 # All that is left is in somebody's hands right now.
 LOOKS_AGAIN = timedelta(seconds=1)
 

@@ -102,6 +102,8 @@ class Drain:
         try:
             if not self._rings(until_due(agenda) + (0 if watches else LEAD), descriptor):
                 return None
+            # Who was on watch may be at work by now, on a slice of a long job, say.
+            watches = watches or self._watch.take(self._seat)
         finally:
             self._watch.leave(self._seat)
         if watches:

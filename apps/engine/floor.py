@@ -30,8 +30,8 @@ class Slot:
 
 class Watch:
     """One waiting drain is on watch and acts at the first ring of the bell, so that a ring does
-    not set all of them going. Two that sit down in the same moment may both believe it: that costs
-    a look, no more."""
+    not set all of them going; while it works, the first of the others that hears one. Two that sit
+    down in the same moment may both believe it: that costs a look, no more."""
 
     FREE = -1
 

@@ -24,6 +24,7 @@ PAIRS, SECONDS, RATE = 5, 60, 50
 LATE, SENDS_RATE, SLEEPERS = 30, 2, 60_000
 # What a form and its cookie have to agree on.
 TOKEN = "b" * 32
+OPEN_JOB = "SELECT 1 FROM engine_ending WHERE state IN ('waiting', 'working') LIMIT 1"
 
 Pair = tuple[list[float], list[float]]
 
@@ -66,8 +67,9 @@ def _send(installation: Installation, token: str, mark: str) -> threading.Thread
 
 
 def _remove(installation: Installation, mark: str) -> threading.Thread:
-    """Made before the window begins; deleted in its midst, by the page of a running web process: a
-    process of ours that starts meanwhile would hold up others by itself."""
+    """Made before the windows begin; deleted in the midst of one, by the page of a running web
+    process: a process of ours that starts meanwhile would hold up others by itself. Ends when the
+    last run has."""
     count = of(SLEEPERS)
     page, cookies = installation.python(
         f"""
@@ -106,6 +108,8 @@ print(json.dumps([
         connection.request("POST", page, form, headers)
         status = connection.getresponse().status
         assert status == 302, status
+        while installation.query(OPEN_JOB):
+            time.sleep(2)
 
     return threading.Thread(target=delete)
 
@@ -119,8 +123,9 @@ def _pairs(
     pairs = []
     for number in range(1, PAIRS + 1):
         mark = f"{time.monotonic_ns()}-{number}"
-        plain = _window(installation, echo, other, of(SECONDS), f"plain{mark}", None)
+        # Prepared before the first window: both see the same tables, and rest from the same writes.
         beside = trouble(f"trouble{mark}")
+        plain = _window(installation, echo, other, of(SECONDS), f"plain{mark}", None)
         troubled = _window(installation, echo, other, of(SECONDS), f"beside{mark}", beside)
         pairs.append((plain, troubled))
         print(f"p99 {at(plain, 99):.1f} ms, beside it {at(troubled, 99):.1f} ms", flush=True)

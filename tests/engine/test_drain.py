@@ -124,6 +124,25 @@ def test_the_others_look_once_after_a_moment(waits, rung, asked, django_assert_n
     assert waits[-1] == 1.0 + LEAD
 
 
+def test_while_who_was_on_watch_works_another_acts_at_once(waits, rung, asked, monkeypatch):
+    watch = Watch()
+    assert watch.take(0)
+    other = Drain(Slot(), watch, 1)
+    rings = other._rings
+
+    def gone_to_work_meanwhile(*told):
+        watch.leave(0)
+        return rings(*told)
+
+    monkeypatch.setattr(other, "_rings", gone_to_work_meanwhile)
+    rung.append(True)
+    other.step()
+    other.step()
+    assert waits == []
+    assert asked == [set(), {"runs"}]
+    assert watch.take(0)
+
+
 def test_an_idle_wake_up_is_one_statement(waits, rung, asked, django_assert_num_queries):
     drain = Drain()
     drain.step()
