@@ -88,13 +88,15 @@ ROOMS = [
         "apps/engine",
         "claims turn group advance plan mending",
         "engine/test_claims engine/test_turn engine/test_calls engine/test_named_calls"
+        " engine/test_late_answers"
         " engine/test_trouble engine/test_retries engine/test_merged engine/test_order"
         " actions/kinds/test_map_contact",
     ),
     Room(
         "apps/engine",
         "calls dialling limits queues rounds agenda sweep leases clock_steps jobs",
-        "engine/test_calls engine/test_named_calls engine/test_rate engine/test_queues"
+        "engine/test_calls engine/test_named_calls engine/test_late_answers engine/test_rate"
+        " engine/test_queues"
         " engine/test_sweep engine/test_clock_steps engine/test_clock_limits engine/test_jobs"
         " engine/test_waking"
         " engine/test_trouble engine/test_schedules actions/kinds/test_http_api_failures",
@@ -113,7 +115,7 @@ ROOMS = [
         "outbox delivery gate addresses settling",
         "messaging/test_outbox messaging/test_delivery messaging/test_sends messaging/test_gate"
         " messaging/test_addresses messaging/test_message_pages engine/test_sweep"
-        " engine/test_trouble",
+        " engine/test_trouble messaging/test_late_sends",
     ),
     Room(
         "apps/crm",

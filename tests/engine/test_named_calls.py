@@ -1,27 +1,23 @@
 """A run waits for one named call: an answer counts only for the run, epoch and call that it was
 asked for, however runs are taken away, lost and claimed anew meanwhile."""
 
-import socket
-import time
-from dataclasses import replace
 from datetime import timedelta
 
 import pytest
-from django.db import DataError, OperationalError, connection, connections
+from django.db import OperationalError, connections
 
 from apps.actions.kinds.add_note import AddNote
-from apps.actions.kinds.http_api import HttpApi
 from apps.core import clock as core_clock
 from apps.core.http.outgoing import Outgoing, outgoing
 from apps.crm.models import Note
 from apps.engine import again, calls, cancel, claims, dialling, group, mending, rounds, turn
 from apps.engine.models import Attempt, Call, Run
 from apps.engine.sweep import release_leases_of_the_dead
+from tests.engine.asking import ANA, ask, told, wait_for_an_answer
 from tests.factories import published
 from tests.owners import of_a_dead_process
 
 pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("outside")]
-ANA = "+4915112345678"
 
 
 @pytest.fixture
@@ -29,11 +25,6 @@ def server(server):
     made = server
     made.answer = lambda asked: (200, {}, b'{"path": "%s"}' % asked.path.encode())
     return made
-
-
-def ask(server, label, method="POST", **columns):
-    url = f"{server.url}/{label.lower()}"
-    return (HttpApi, {"label": label, "method": method, "url": url, **columns})
 
 
 def flow(server):
@@ -48,17 +39,8 @@ def flow(server):
     )
 
 
-def wait_for_an_answer():
-    for _ in range(3):
-        outgoing().wait(5)
-
-
 def paths(server):
     return [asked.path for asked in server.asked]
-
-
-def told(label):
-    return list(Attempt.objects.filter(label=label).values_list("passage", "result"))
 
 
 def run_out_its_lease(run):
@@ -294,129 +276,6 @@ def test_a_redirect_to_nonsense_ends_its_run_and_leaves_no_line_taken(server, po
     drain()
     assert (told("Pay"), len(server.asked)) == ([(1, "failed")], 1)
     assert outgoing().in_flight == outgoing().pool.in_flight == 0
-
-
-# --- late workers, and answers that wait
-
-
-def test_a_request_whose_worker_was_stopped_does_not_leave(server, post, drain, monkeypatch):
-    post(published([ask(server, "Pay")]), {"n": 1})
-    monkeypatch.setattr(group, "uptime", lambda: 0.0)  # began when the machine did
-    turn.take_turn()
-    monkeypatch.undo()
-    outgoing().wait(5)
-    assert server.asked == []
-    turn.take_turn(runs=False, suspects=False)
-    run = Run.objects.get()
-    assert (run.state, run.call, run.attempts) == ("due", None, 0)
-    assert Call.objects.get().state == "failed"
-
-
-def test_an_answer_that_took_an_hour_is_written_down(server, post, drain):
-    """The process was stopped for so long, with the call under way."""
-    post(published([ask(server, "Pay")]), {"n": 1})
-    turn.take_turn()
-    wait_for_an_answer()
-    exchange = calls.exchange()
-    (flight,) = exchange.answers()
-    flight.answer = replace(flight.answer, took_us=3_600_000_000)
-    flight.begun -= 3_600_000_000_000
-    drain()
-    assert Run.objects.get().state == "done"
-    assert Call.objects.get().took_us == Attempt.objects.get().duration_us == calls.MOST_US
-
-
-@pytest.mark.django_db(transaction=True)
-def test_an_answer_that_can_not_be_kept_ends_its_run_alone(server, post, drain, monkeypatch):
-    post(published([ask(server, "Pay")]), {"n": 1})
-    turn.take_turn()
-    wait_for_an_answer()
-    post(
-        published([(AddNote, {"text": "x"})], mapping={"phone": "{{ event.phone }}"}),
-        {"phone": ANA},
-    )
-
-    def refused(flights):
-        if flights:
-            raise DataError("a value that no column takes")
-
-    monkeypatch.setattr(dialling, "write_outcomes", refused)
-    monkeypatch.setattr(dialling, "write_late_outcomes", refused)
-    rounds.round_of_lanes({"runs"})
-    assert sorted(Run.objects.values_list("state", flat=True)) == ["done", "failed"]
-    assert calls.exchange().in_flight == 0
-
-
-def test_a_call_that_has_not_left_at_the_end_of_its_drain_is_not_unknown(post, drain):
-    """The server takes connections and never says a word: there is no secure connection to ask
-    anything by."""
-    with socket.create_server(("127.0.0.1", 0)) as silent:
-        url = f"https://127.0.0.1:{silent.getsockname()[1]}/"
-        post(published([(HttpApi, {"label": "Pay", "method": "POST", "url": url})]), {"n": 1})
-        turn.take_turn()
-        outgoing().wait(0.2)
-        assert outgoing().in_flight == 1
-        calls.exchange().closing = True
-        assert rounds.let_go() == 0
-    run = Run.objects.get()
-    assert (run.state, run.call, run.attempts) == ("due", None, 0)
-    assert Call.objects.get().state == "failed"
-    assert told("Pay") == []
-
-
-def test_a_turn_that_was_stopped_in_the_middle_is_not_committed(post, monkeypatch):
-    post(published([(AddNote, {"text": "x"})], mapping={"phone": ANA}), {"n": 1})
-    monkeypatch.setattr(mending, "sleep", lambda seconds: None)
-    times = iter([0.0, 31.0])
-    monkeypatch.setattr(group, "uptime", lambda: next(times, 100.0))
-    turn.take_turn()
-    assert Run.objects.get().state == "done"
-    assert Note.objects.count() == 1
-    assert next(times, None) is None
-
-
-def test_an_answer_waits_until_it_is_written_down(server, post, drain, monkeypatch):
-    post(published([ask(server, "Pay")]), {"n": 1})
-    turn.take_turn()
-    wait_for_an_answer()
-
-    def broken(claims, story, alone=False):
-        raise OperationalError("server closed the connection unexpectedly")
-
-    with monkeypatch.context() as patch:
-        patch.setattr(mending, "advance_group", broken)
-        patch.setattr(mending, "sleep", lambda seconds: None)
-        with pytest.raises(mending.InTrouble):
-            turn.take_turn()
-    assert calls.exchange().in_flight == 1
-    assert Run.objects.get().state == "leased"
-    (flight,) = calls.exchange()._flights.values()
-    flight.rests_until = 0
-    drain()
-    assert (Run.objects.get().state, len(server.asked)) == ("done", 1)
-    assert told("Pay") == [(1, "done")]
-
-
-@pytest.mark.django_db(transaction=True)
-def test_a_connection_that_was_ended_costs_no_answer(server, post, is_postgresql):
-    if not is_postgresql:
-        pytest.skip("SQLite has no connection that somebody could end")
-    post(published([ask(server, "Pay")]), {"n": 1})
-    turn.take_turn()
-    wait_for_an_answer()
-    with connection.cursor() as cursor:
-        cursor.execute("SELECT pg_backend_pid()")
-        pid = cursor.fetchone()[0]
-    other = connection.copy()
-    with other.cursor() as cursor:
-        cursor.execute("SELECT pg_terminate_backend(%s)", [pid])
-    other.close()
-    time.sleep(0.05)
-    for _ in range(4):
-        rounds.lanes.resting.clear()
-        rounds.round_of_lanes({"runs"})
-    assert Run.objects.get().state == "done"
-    assert (told("Pay"), len(server.asked)) == ([(1, "done")], 1)
 
 
 # --- poison, and the erased

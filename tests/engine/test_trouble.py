@@ -4,9 +4,7 @@ from datetime import timedelta
 from itertools import pairwise
 
 import pytest
-from django.contrib.auth.models import User
 from django.db import OperationalError, ProgrammingError, connection
-from django.utils.html import escape
 from psycopg import errors
 
 from apps.actions.kinds.add_note import AddNote
@@ -15,21 +13,15 @@ from apps.core.models import Notice
 from apps.core.notices import current
 from apps.core.trouble import Trouble, is_installations, kind_of
 from apps.crm.models import Note
-from apps.engine import calls, group, intake, mending, rounds, turn
+from apps.engine import calls, group, mending, rounds
 from apps.engine.agenda import look
 from apps.engine.models import Run
-from apps.messaging import delivery, outbox
-from apps.messaging.models import BlacklistEntry, Message
+from apps.messaging import outbox
+from apps.messaging.models import Message
 from tests.factories import ChannelFactory, published
+from tests.refusals import refusal
 
 pytestmark = pytest.mark.django_db(transaction=True)
-
-
-def refusal(error):
-    """As Django raises what psycopg raised."""
-    wrapped = OperationalError(str(error))
-    wrapped.__cause__ = error
-    return wrapped
 
 
 FULL = errors.DiskFull("could not extend file: No space left on device")
@@ -200,119 +192,11 @@ def test_a_lane_that_breaks_does_not_stop_the_others(post, clock, monkeypatch, r
     assert set(Message.objects.values_list("state", flat=True)) == {"sent"}
 
 
-def read_only():
-    return refusal(
-        errors.ReadOnlySqlTransaction("cannot execute UPDATE in a read-only transaction")
-    )
-
-
-def test_upkeep_that_breaks_is_told_and_stops_no_lane(post, clock, monkeypatch):
-    def refuses():
-        raise read_only()
-
-    monkeypatch.setattr(rounds.upkeep, "when_due", refuses)
-    post(published([(StopRun, {})]), {})
-    rounds.upkeep_if_due()
-    assert current().text.startswith("PostgreSQL is read-only")
-    rounds.round_of_lanes({"runs"})
-    assert Run.objects.get().state == "stopped"
-
-
-def test_that_nothing_can_be_written_is_seen_without_a_notice(is_postgresql, admin_client):
-    if not is_postgresql:
-        pytest.skip("what SQLite may write is seen by its workers")
-    assert current() is None
-    with connection.cursor() as cursor:
-        cursor.execute("SET default_transaction_read_only = on")
-    try:
-        page = admin_client.get("/admin/").content.decode()
-        assert current().text.startswith("PostgreSQL is read-only")
-    finally:
-        with connection.cursor() as cursor:
-            cursor.execute("SET default_transaction_read_only = off")
-    assert "PostgreSQL is read-only" in page
-    assert '<a href="/admin/core/notice/">Notices</a>' in page
-    assert current() is None
-
-
-LONG = "PostgreSQL can't read its files: look at its disk. " + "(could not read block 7) " * 9
-
-
-def test_all_of_what_is_wrong_stands_on_each_page_for_whoever_is_in(admin_client, client):
-    Notice.objects.create(text=LONG.strip())
-    said = escape(LONG.strip())
-    for page in ("/admin/", "/admin/engine/run/", "/admin/core/notice/"):
-        assert said in admin_client.get(page).text
-    assert said not in client.get("/admin/login/").text
-    client.force_login(User.objects.create_user("mia", is_staff=True))
-    shown = client.get("/admin/").text
-    assert said in shown and "/admin/core/notice/" not in shown
-
-
-def test_a_page_that_meets_trouble_says_so(admin_client, monkeypatch):
-    def refuse(*_: object) -> None:
-        raise refusal(errors.DiskFull("no space left on device"))
-
-    monkeypatch.setattr("apps.crm.models.Tag.save", refuse)
-    admin_client.raise_request_exception = False
-    answer = admin_client.post("/admin/crm/tag/add/", {"name": "x"})
-    assert answer.status_code == 503
-    assert "Something is wrong" in answer.text and "no space left on its disk" in answer.text
-
-
-def test_on_the_way_in_nobody_is_told_what_is_wrong(client, monkeypatch):
-    def refuse(*_: object, **__: object) -> None:
-        raise refusal(errors.DiskFull("no space left on device"))
-
-    User.objects.create_user("mia", password="pw", is_staff=True)
-    monkeypatch.setattr(User, "save", refuse)
-    client.raise_request_exception = False
-    answer = client.post("/admin/login/", {"username": "mia", "password": "pw"})
-    assert answer.status_code == 503
-    assert "Something is wrong" in answer.text and "disk" not in answer.text
-
-
-def test_a_mistake_of_ours_is_not_blamed_on_the_installation(admin_client, monkeypatch):
-    monkeypatch.setattr("apps.crm.models.Tag.save", lambda *_: 1 / 0)
-    admin_client.raise_request_exception = False
-    answer = admin_client.post("/admin/crm/tag/add/", {"name": "x"})
-    assert answer.status_code == 500 and "a mistake in the program" in answer.text
-
-
 def test_a_wrong_statement_is_our_mistake_and_not_the_installations():
     for error in (errors.ProgrammingError("the query has 1 placeholder"), ProgrammingError("x")):
         assert kind_of(error) is None
         assert not is_installations(error)
     assert kind_of(OperationalError("the connection is closed")) is Trouble.GONE
-
-
-OUTDATED = errors.FeatureNotSupported("cached plan must not change result type")
-
-
-@pytest.mark.parametrize("broken", ["accept", "page"])
-def test_a_web_process_connects_anew_when_a_table_was_changed_under_it(
-    post, admin_client, monkeypatch, broken, is_postgresql
-):
-    if not is_postgresql:
-        pytest.skip(
-            "SQLite has no plans that outlive a change, and its tests no connection to close"
-        )
-
-    def fail(*args, **kwargs):
-        raise refusal(OUTDATED)
-
-    connector = published([(StopRun, {})])
-    admin_client.raise_request_exception = False
-    with monkeypatch.context() as patch:
-        if broken == "accept":
-            patch.setattr(intake, "accept", fail)
-            assert post(connector, {}).status_code == 503
-        else:
-            patch.setattr(Run, "get_state_display", fail)
-            post(connector, {})
-            assert admin_client.get("/admin/engine/run/").status_code == 503
-        assert connection.connection is None
-    assert post(connector, {}).status_code == 202
 
 
 def test_a_lane_that_broke_rests_longer_each_time(clock, monkeypatch):
@@ -328,6 +212,18 @@ def test_a_lane_that_broke_rests_longer_each_time(clock, monkeypatch):
     assert len(tried) < 12
     assert gaps == sorted(gaps)
     assert max(gaps) < rounds.LONGEST_REST + 1
+
+
+def test_upkeep_that_breaks_is_told_and_stops_no_lane(post, clock, monkeypatch):
+    def refuses():
+        raise refusal(errors.ReadOnlySqlTransaction("cannot execute UPDATE"))
+
+    monkeypatch.setattr(rounds.upkeep, "when_due", refuses)
+    post(published([(StopRun, {})]), {})
+    rounds.upkeep_if_due()
+    assert current().text.startswith("PostgreSQL is read-only")
+    rounds.round_of_lanes({"runs"})
+    assert Run.objects.get().state == "stopped"
 
 
 @pytest.fixture
@@ -372,58 +268,6 @@ def test_copy_errors_are_those_that_django_knows(is_postgresql):
     with pytest.raises(DataError):
         rows.insert(broken)
     assert connection.ensure_connection() is None
-
-
-def test_a_late_send_harms_nobody(clock, monkeypatch):
-    """A worker that was stopped between the mark and its request does not send any more."""
-    from apps.messaging.sandbox.models import PhoneMessage
-    from apps.messaging.settling import settle_by_hand
-
-    outbox.queue(ChannelFactory(), ["+4915112345678"], "Pay now", key="test")
-    taken = delivery.claim()
-    clock.tick(seconds=70)
-    Message.expire()
-    delivery.send(taken)
-    assert not PhoneMessage.objects.exists()
-    assert Message.objects.get().state == "queued"
-    mine = delivery.mark_sending(delivery.claim())
-    clock.tick(seconds=70)
-    assert Message.expire() == 1
-    assert settle_by_hand([mine[0].pk], sent=False, who="ana")
-    delivery.ask_again(mine[0], delivery.Again(timedelta(), "late"))
-    assert Message.objects.get().state == "failed"
-    assert turn.take_turn() == 0
-
-
-def test_a_late_send_to_the_phone_does_not_leave(clock, monkeypatch):
-    """Nor is it unknown what became of it: whoever was late knows."""
-    from apps.messaging.sandbox.models import PhoneMessage
-
-    outbox.queue(ChannelFactory(), ["+4915112345678"], "Pay now", key="test")
-    monkeypatch.setattr(delivery, "uptime", lambda: -100.0)
-    delivery.turn()
-    assert not PhoneMessage.objects.exists()
-    clock.tick(seconds=70)
-    assert Message.expire() == 1
-    assert Message.objects.get().state == "unknown"
-    delivery.turn(claims=False)
-    assert Message.objects.get().state == "failed"
-    assert Message.objects.get().reason.startswith("It was not accepted: It did not leave")
-
-
-def test_who_was_stopped_before_it_asked_says_nothing_of_what_others_send(clock):
-    """The address was on the blacklist, and is not any more when another worker sends."""
-    channel = ChannelFactory()
-    outbox.queue(channel, ["+4915112345678"], "Hi", key="test")
-    (stale,) = delivery.claim()
-    clock.tick(seconds=70)
-    Message.expire()
-    (fresh,) = delivery.mark_sending(delivery.claim())
-    BlacklistEntry.objects.create(channel=channel, address="+4915112345678")
-    assert delivery.judge_again([stale]) == []
-    assert Message.objects.get().state == "sending"
-    delivery.settle(fresh, Message.State.SENT, provider_id="p-1")
-    assert Message.objects.get().state == "sent"
 
 
 def test_a_run_that_was_put_off_hides_no_other_suspect(post, clock):
