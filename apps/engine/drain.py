@@ -83,8 +83,11 @@ class Drain:
     def step(self) -> None:
         """One round over the lanes that are due; if it took nothing, one wait."""
         agenda = self._told or look()
+        due = agenda.due()
+        if "jobs" in due:
+            self._watch.hand_over()
         rounds.upkeep_if_due()
-        taken = round_of_lanes(agenda.due())
+        taken = round_of_lanes(due)
         told, self._told = self._told, None
         if not taken and told is None:
             self._told = self._wait(agenda)
@@ -102,8 +105,7 @@ class Drain:
         try:
             if not self._rings(until_due(agenda) + (0 if watches else LEAD), descriptor):
                 return None
-            # Who was on watch may be at work by now, on a slice of a long job, say.
-            watches = watches or self._watch.take(self._seat)
+            watches = watches or self._watch.take_over(self._seat)
         finally:
             self._watch.leave(self._seat)
         if watches:

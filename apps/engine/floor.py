@@ -30,19 +30,28 @@ class Slot:
 
 class Watch:
     """One waiting drain is on watch and acts at the first ring of the bell, so that a ring does
-    not set all of them going; while it works, the first of the others that hears one. Two that sit
-    down in the same moment may both believe it: that costs a look, no more."""
+    not set all of them going. Two that sit down in the same moment may both believe it: that costs
+    a look, no more."""
 
-    FREE = -1
+    FREE, HANDED_OVER = -1, -2
 
     def __init__(self) -> None:
         self._seat: Any = RawValue("i", self.FREE)
 
     def take(self, seat: int) -> bool:
         """Sit down, if nobody else does; whether `seat` is on watch now."""
-        if self._seat.value == self.FREE:
+        if self._seat.value < 0:
             self._seat.value = seat
         return bool(self._seat.value == seat)
+
+    def hand_over(self) -> None:
+        """Who was on watch goes to a long job: the first that hears the bell is on watch now."""
+        if self._seat.value == self.FREE:
+            self._seat.value = self.HANDED_OVER
+
+    def take_over(self, seat: int) -> bool:
+        """Sit down, if it was handed over."""
+        return bool(self._seat.value == self.HANDED_OVER) and self.take(seat)
 
     def leave(self, seat: int) -> None:
         if self._seat.value == seat:

@@ -127,6 +127,7 @@ def main(server: str) -> None:
     with ExitStack() as stack:
         homes = [Path(stack.enter_context(tempfile.TemporaryDirectory())) for _ in range(3)]
         earlier = _checked_out(base, homes.pop() / "tree", stack)
+        commit = _git("rev-parse", "--short", "HEAD", tree=earlier)
         echo, products = Echo(), []
         for tree, home in zip((earlier, ROOT), homes, strict=True):
             database = stack.enter_context(own_database(server))
@@ -137,7 +138,7 @@ def main(server: str) -> None:
         for number in range(PAIRS):
             pairs.append(_pair(products, number))
             print({name: f"{_ratio(pairs[-1], name):.2f}" for name in FIGURES}, flush=True)
-    _write(server, _git("rev-parse", "--short", "HEAD", tree=earlier), pairs)
+    _write(server, commit, pairs)
 
 
 def _pair(products: list[Product], number: int) -> list[dict[str, float]]:

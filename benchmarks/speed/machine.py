@@ -55,12 +55,11 @@ def postgres_cpu_seconds(database: str) -> float:
     """CPU time of the PostgreSQL server that has `database`, those backends that ended included;
     0 when it runs elsewhere."""
     with psycopg.connect(database) as connection:
-        backend = connection.info.backend_pid
-    try:
-        fields = Path(f"/proc/{backend}/stat").read_text().rpartition(")")[2].split()
-        return _with_ended(int(fields[1]))
-    except OSError:
-        return 0.0
+        try:
+            stat = Path(f"/proc/{connection.info.backend_pid}/stat").read_text()
+        except OSError:
+            return 0.0
+        return _with_ended(int(stat.rpartition(")")[2].split()[1]))
 
 
 def _with_ended(pid: int) -> float:

@@ -1,6 +1,6 @@
 """What one drain does between its rounds: how long it waits, what wakes it, what it survives."""
 
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from uuid import uuid4
 
 import psycopg
@@ -12,7 +12,7 @@ from apps.actions.kinds.stop import StopRun
 from apps.core import due
 from apps.engine import bell, calls, rounds
 from apps.engine import drain as drain_module
-from apps.engine.agenda import look
+from apps.engine.agenda import Agenda, look
 from apps.engine.bell import SQLITE_LOOKS_EVERY
 from apps.engine.claims import claim_batch
 from apps.engine.drain import BARREN_PAUSE, LEAD, PIECE, Drain, until_due
@@ -124,23 +124,41 @@ def test_the_others_look_once_after_a_moment(waits, rung, asked, django_assert_n
     assert waits[-1] == 1.0 + LEAD
 
 
-def test_while_who_was_on_watch_works_another_acts_at_once(waits, rung, asked, monkeypatch):
+def gone(watch, *lanes):
+    """What a wait sees in whose course the drain on watch goes to work on these lanes."""
+
+    def meanwhile(seconds, descriptor):
+        watch.leave(0)
+        worker = Drain(Slot(), watch, 0)
+        worker._told = Agenda(dict.fromkeys(lanes, datetime.min.replace(tzinfo=UTC)))
+        worker.step()
+        return True
+
+    return meanwhile
+
+
+def test_while_who_was_on_watch_does_a_job_another_acts_at_once(waits, rung, asked, monkeypatch):
     watch = Watch()
     assert watch.take(0)
     other = Drain(Slot(), watch, 1)
-    rings = other._rings
-
-    def gone_to_work_meanwhile(*told):
-        watch.leave(0)
-        return rings(*told)
-
-    monkeypatch.setattr(other, "_rings", gone_to_work_meanwhile)
-    rung.append(True)
+    monkeypatch.setattr(other, "_rings", gone(watch, "jobs"))
     other.step()
     other.step()
     assert waits == []
-    assert asked == [set(), {"runs"}]
+    assert asked == [set(), {"jobs"}, {"runs"}]
     assert watch.take(0)
+
+
+def test_while_who_was_on_watch_does_runs_the_others_give_it_a_moment(
+    waits, rung, asked, monkeypatch
+):
+    watch = Watch()
+    assert watch.take(0)
+    other = Drain(Slot(), watch, 1)
+    monkeypatch.setattr(other, "_rings", gone(watch, "runs"))
+    other.step()
+    assert waits == [LEAD]
+    assert asked == [set(), {"runs"}]
 
 
 def test_an_idle_wake_up_is_one_statement(waits, rung, asked, django_assert_num_queries):
