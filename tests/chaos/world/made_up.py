@@ -3,6 +3,7 @@
 import json
 from typing import Any
 
+from tests.chaos.world.model import judge
 from tests.chaos.world.record import Record, Row, key_of
 
 PHONE = "+4915123450000"
@@ -153,3 +154,12 @@ def forget(record: Record) -> Record:
     for name in ("names", "lines_of", "said", "by_key", "clock_was_wrong", "phone"):
         record.__dict__.pop(name, None)
     return record
+
+
+def rules(record: Record) -> list[str]:
+    """Which rules are broken."""
+    return sorted({violation.rule for violation in judge(forget(record))})
+
+
+def line(record: Record, label: str, run: int = 1) -> Row:
+    return next(one for one in record.lines if (one["label"], one["run_id"]) == (label, run))

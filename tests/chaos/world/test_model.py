@@ -10,7 +10,9 @@ from tests.chaos.world.made_up import (
     add_run,
     add_sending,
     forget,
+    line,
     peaceful,
+    rules,
 )
 from tests.chaos.world.model import figures, judge, unknowns
 from tests.chaos.world.record import Record
@@ -21,14 +23,6 @@ pytestmark = pytest.mark.once
 @pytest.fixture
 def record() -> Record:
     return peaceful()
-
-
-def rules(record):
-    return sorted({violation.rule for violation in judge(forget(record))})
-
-
-def line(record, label, run=1):
-    return next(one for one in record.lines if (one["label"], one["run_id"]) == (label, run))
 
 
 def item(record, label, run=0):
@@ -364,50 +358,3 @@ def test_a_delay_ended_early(record):
 def test_workers_did_not_stop(record):
     record.faults = [fault("stop_workers", 1, 13, took=12.0)]
     assert rules(record) == ["stop"]
-
-
-def test_a_run_began_before_the_one_before_it_had_ended(record):
-    last = line(record, "put", run=3)
-    line(record, "Field mapping", run=4)["id"] = last["id"] - 0.7
-    line(record, "before", run=4)["id"] = last["id"] - 0.5
-    assert rules(record) == ["order"]
-
-
-def test_runs_went_in_another_order_than_they_were_accepted(record):
-    record.posts[1], record.posts[2] = (
-        {**record.posts[1], "at": 30.0, "until": 31.0},
-        {**record.posts[2], "at": 20.0, "until": 21.0},
-    )
-    assert rules(record) == ["order"]
-
-
-def test_runs_of_a_contact_that_was_merged_and_parted_meanwhile_keep_no_order(record):
-    record.posts[1], record.posts[2] = (
-        {**record.posts[1], "at": 30.0, "until": 31.0},
-        {**record.posts[2], "at": 20.0, "until": 21.0},
-    )
-    later = max(line["at"] for line in record.lines if line["run_id"] == 4)
-    undo = {"move": "undo", "at": 25.0, "until": 26.0, "ids": [9, 10], "sure": True}
-    for line in record.lines:
-        line["at"] += 30.0
-    record.moves = [undo]
-    assert rules(record) == []
-    for other in ({"at": 15.0}, {"at": later + 40.0}, {"ids": [10, 11]}):
-        record.moves = [{**undo, **other}]
-        assert rules(record) == ["order"]
-
-
-def test_merged_contacts_kept_no_order_with_each_other(record):
-    record.contacts.append({"id": 10, "phone": "other", "merged_into_id": None})
-    said = json.loads(record.events[2]["body"])
-    record.events[2]["body"] = json.dumps({**said, "phone": "other"})
-    record.notes[-2]["contact_id"] = 10
-    last = line(record, "put", run=3)
-    line(record, "Field mapping", run=4)["id"] = last["id"] - 0.7
-    line(record, "before", run=4)["id"] = last["id"] - 0.5
-    assert rules(record) == []
-    merge = {"move": "merge", "at": 9.0, "until": 10.0, "ids": [10, 9], "sure": True, "said": True}
-    record.moves = [merge]
-    assert rules(record) == ["merged"]
-    record.moves = [merge, {**merge, "move": "undo", "at": 15.0}]
-    assert rules(record) == []

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import pairwise
 
-from tests.chaos.world.record import MAPPING, NOTHING_HAPPENED, Record, Violation
+from tests.chaos.world.record import MAPPING, NOTHING_HAPPENED, Record, Row, Violation
 
 # Seconds that a turn which began before a merge may take to begin a run.
 MOMENT = 2.0
@@ -75,15 +75,38 @@ def _overtaken(record: Record, stretches: list[Stretch], phones: list[str]) -> I
 def _were_parted(record: Record, phones: list[str], one: Stretch, other: Stretch) -> bool:
     """Whether both may have stood in lines of their own: a merge with one of these numbers was
     undone between them, and runs stay in the line that they had joined."""
-    numbers = {contact["id"]: contact["phone"] for contact in record.contacts}
     since = min((post["at"] for post in record.posts if post["n"] in (one.n, other.n)), default=0.0)
     until = math.inf if record.clock_was_wrong else max(one.at, other.at) + MOMENT
     return any(
-        move["move"] == "undo"
-        and since < move["at"] < until
-        and (not move["sure"] or any(numbers.get(pk) in phones for pk in move["ids"]))
-        for move in record.moves
+        since < move["at"] < until and (not move["sure"] or not parted.isdisjoint(phones))
+        for move, parted in _undone(record)
     )
+
+
+def _undone(record: Record) -> Iterator[tuple[Row, set[str]]]:
+    """Each undoing of a merge, and the numbers of all whom it may have parted: of both contacts,
+    and of those that had been merged into one of them before."""
+    numbers = {contact["id"]: contact["phone"] for contact in record.contacts}
+    told = [tuple(move["ids"]) for move in record.moves if move["move"] == "merge"]
+    all_merges = [(merge["loser_id"], merge["survivor_id"]) for merge in record.merges]
+    # Of a merge whose word was lost nobody knows when it was.
+    joined = [pair for pair in all_merges if pair not in told]
+    for move in record.moves:
+        pair = tuple(move["ids"])
+        if move["move"] == "merge" and move["said"] is True:
+            joined.append(pair)
+        elif move["move"] == "undo":
+            yield move, {numbers[pk] for pk in _below(joined, {*pair}) if pk in numbers}
+            if move.get("said") is True and pair in joined:
+                joined.remove(pair)
+
+
+def _below(joined: list[tuple[int, ...]], tops: set[int]) -> set[int]:
+    """These contacts, and all that were merged into them, at once or by others."""
+    found = set(tops)
+    while more := {loser for loser, survivor in joined if survivor in found} - found:
+        found |= more
+    return found
 
 
 def _merged(record: Record) -> Iterator[tuple[float, float, list[str]]]:
