@@ -7,9 +7,13 @@ imported as it was.
 
 import re
 
-_FORMULA = re.compile(r"'*[=+\-@\t\r\n]")
-_NUMBER = re.compile(r"[+-]?[0-9][0-9 ]*([.,][0-9]+)?")
-_NEUTRAL = re.compile(r"'+[=+\-@\t\r\n]")
+# Also behind what spreadsheets pass over or don't show, and in the full-width forms, which some of
+# them read like the others.
+_BLANK = r"[\s\ufeff\u180e\u200b-\u200f\u2060]*"
+_SIGN = r"[=+\-@\t\r\n\uff1d\uff0b\uff0d\uff20\u2212\ufe62\ufe63\ufe66\ufe6b]"
+_FORMULA = re.compile(rf"'*{_BLANK}{_SIGN}")
+_NUMBER = re.compile(r" *[+-]?[0-9][0-9 ]*([.,][0-9]+)?")
+_NEUTRAL = re.compile(rf"'+{_BLANK}{_SIGN}")
 
 
 def neutral(cell: str) -> str:

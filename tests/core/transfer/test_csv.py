@@ -22,6 +22,16 @@ from apps.core.transfer.pages import csv_download
         "+",
         "\t=1",
         "\r=1",
+        " =1+1",
+        "\u00a0=1+1",
+        "\ufeff=1+1",
+        "\u200b@x",
+        "\u3000\uff1d1+1",
+        "\uff1dcmd",
+        "\uff0b1+1",
+        "\u22121+1",
+        "'  =1",
+        " ' =1".strip(),
     ],
 )
 def test_what_begins_like_a_formula_is_text(text):
@@ -29,13 +39,25 @@ def test_what_begins_like_a_formula_is_text(text):
 
 
 @pytest.mark.parametrize(
-    "text", ["+4915112345678", "+49 151", "-12.5", "ana@example.org", "a=b", "", "'x"]
+    "text",
+    [
+        "+4915112345678",
+        "+49 151",
+        " +49 151",
+        "-12.5",
+        "  x",
+        "\u00a0a=b",
+        "ana@example.org",
+        "a=b",
+        "",
+        "'x",
+    ],
 )
 def test_what_computes_nothing_stays_as_it_is(text):
     assert neutral(text) == text
 
 
-@given(st.text(st.sampled_from("'=+-@\t\r\n1a ,.")))
+@given(st.text(st.sampled_from("'=+-@\t\r\n1a ,.\u00a0\ufeff\uff1d")))
 def test_what_went_out_comes_in_as_it_was(text):
     assert restore(neutral(text)) == text
 
