@@ -16,7 +16,7 @@ _LANES = {
     "runs": "SELECT min(wake_at) FROM engine_run WHERE state = 'due'",
     # Of the first ones: one that was put off must not hide those behind it.
     "suspects": "SELECT min(wake_at) FROM (SELECT wake_at FROM engine_run"
-    " WHERE state = 'due' AND attempts > 0 ORDER BY id LIMIT 200) AS suspects",
+    " WHERE state = 'due' AND attempts > 0 ORDER BY attempts, id LIMIT 200) AS suspects",
     "messages": "SELECT m.wake_at FROM messaging_message m"
     " JOIN messaging_channel c ON c.id = m.channel_id AND c.enabled"
     " WHERE m.state = 'queued' ORDER BY m.wake_at LIMIT 1",

@@ -40,10 +40,11 @@ def claim_batch(limit: int = 20, but_not: Collection[int] = ()) -> list[Run]:
 
 
 def claim_suspect() -> list[Run]:
-    """Lease one run whose last claim came to nothing, to be tried by itself."""
+    """Lease one run whose last claim came to nothing, to be tried by itself: first those that were
+    claimed least often, since who was merely near must not wait behind the poison."""
     return Run.claim(
         "SELECT id FROM engine_run WHERE state = 'due' AND attempts > 0 AND wake_at <= %s"
-        f" ORDER BY id LIMIT 1 {skip_locked()}",
+        f" ORDER BY attempts, id LIMIT 1 {skip_locked()}",
         [moment(clock.now())],
         _COUNT,
     )

@@ -160,8 +160,8 @@ class Run(Caused, Due):
             ),
             models.Index(fields=["wake_at"], name="engine_run_next", condition=Q(state="due")),
             models.Index(
-                fields=["id"],
-                name="engine_run_suspect",
+                fields=["attempts", "id"],
+                name="engine_run_suspects",
                 condition=Q(state="due", attempts__gt=0),
             ),
             models.Index(fields=["id"], name="engine_run_lease", condition=Q(state="leased")),

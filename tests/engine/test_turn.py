@@ -204,6 +204,21 @@ def test_suspects_do_not_hold_up_the_others(post, monkeypatch):
     assert Run.objects.filter(state="done").count() == 6
 
 
+def test_who_was_only_near_does_not_wait_behind_the_poison(post):
+    connector = tagger()
+    for tag in ("poison", "old"):
+        post_people(post, connector, 1, tag=tag)
+    interrupt([run.pk for run in claims.claim_batch()])
+    (poison,) = claims.claim_suspect()
+    post_people(post, connector, 2)
+    interrupt([run.pk for run in claims.claim_batch()] + [poison.pk])
+    order = []
+    while suspects := claims.claim_suspect():
+        order += [run.pk for run in suspects]
+    assert len(order) == 4
+    assert order == [*sorted(set(order) - {poison.pk}), poison.pk]
+
+
 # --- fairness
 
 
