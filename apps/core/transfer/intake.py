@@ -62,8 +62,7 @@ def receive(upload: Any, encoding: str = "") -> Table:
 
 
 def _workbook(upload: Any) -> Table:
-    upload.seek(0)
-    sample = list(islice(workbook.rows(upload), SAMPLE_ROWS))
+    sample = list(islice(workbook.rows(_portions(upload)), SAMPLE_ROWS))
     _check(sample)
     return Table(store(upload.name, _portions(upload)), XLSX, "", ",", sample)
 

@@ -1,7 +1,10 @@
 """Files that are not what they seem are refused with a sentence, cheaply."""
 
 import io
+import json
+import resource
 import zipfile
+from pathlib import Path
 
 import pytest
 from django.core.files.uploadedfile import SimpleUploadedFile
@@ -202,7 +205,7 @@ def test_cells_of_a_workbook_as_somebody_would_type_them():
             "",
         ],
     ]
-    assert list(workbook.rows(io.BytesIO(book(*rows)))) == [
+    assert list(workbook.rows([book(*rows)])) == [
         ["a", "b", "c", "d", "e", "f"],
         ["4915112345678", "4915112345678", "1.5", "TRUE"],  # a formula that was never computed
         ["2024-02-29", "2024-02-29 13:05:00", "07:30:00", "x"],
@@ -253,8 +256,103 @@ def with_shared_texts(texts, *numbers):
             "xl/worksheets/sheet1.xml": body,
         }.items():
             archive.writestr(name, content)
-    written.seek(0)
-    return written
+    return [written.getvalue()]
+
+
+def bomb(name):
+    """Small files that are more than a machine can take, each in another way."""
+    sound = book(["phone", "name"], ["+4915112345678", "Ana"])
+    styles, names, page = "xl/styles.xml", "xl/workbook.xml", "xl/worksheets/sheet1.xml"
+
+    def more(part, before, what):
+        return rewritten(sound, part, lambda xml: xml.replace(before, what + before, 1))
+
+    match name:
+        case "styles":
+            return more(styles, b"</cellXfs>", b'<xf numFmtId="0" fontId="0"/>' * 500_000)
+        case "fonts":
+            return more(styles, b"</fonts>", b"<font><sz val='1'/><name val='x'/></font>" * 200_000)
+        case "names":
+            defined = b"".join(
+                b'<definedName name="n%d">A1</definedName>' % n for n in range(200_000)
+            )
+            return more(names, b"</workbook>", b"<definedNames>" + defined + b"</definedNames>")
+        case "nothing before the rows":
+            return more(page, b"<sheetData>", b"<x/>" * 40_000_000)
+        case "one deep tree":
+            return more(page, b"<sheetData>", b"<x>" * 5_000_000)
+        case "one long attribute":
+            return more(page, b"<sheetData>", b"<x y='" + b"z" * 150_000_000 + b"'/>")
+        case "one long cell":
+            cell = b"<row><c t='inlineStr'><is><t>" + b"z" * 150_000_000 + b"</t></is></c></row>"
+            return rewritten(
+                sound, page, lambda xml: xml.replace(b"<sheetData>", b"<sheetData>" + cell)
+            )
+        case "many parts":
+            return zipped(**{f"p{n}": "" for n in range(100_000)}, xl__workbook_xml="x")
+        case "a ratio":
+            return zipped(xl__workbook_xml="x", xl__media__a=b"\0" * 250_000_000)
+        case "nested archives":
+            inner = zipped(xl__workbook_xml=b" " * 100_000_000)
+            return zipped(xl__workbook_xml=zipped(a=inner, b=inner))
+
+
+@pytest.mark.once
+@pytest.mark.parametrize(
+    "name",
+    [
+        "styles",
+        "fonts",
+        "names",
+        "nothing before the rows",
+        "one deep tree",
+        "one long attribute",
+        "one long cell",
+        "many parts",
+        "a ratio",
+        "nested archives",
+    ],
+)
+def test_a_bomb_is_refused_in_words_and_takes_little(name):
+    raw = bomb(name)
+    before = resource.getrusage(resource.RUSAGE_CHILDREN)
+    sentence = refusal(raw, "a.xlsx")
+    after = resource.getrusage(resource.RUSAGE_CHILDREN)
+    assert "save it as CSV" in sentence or "save it as .xlsx or CSV" in sentence
+    assert after.ru_utime - before.ru_utime < 3
+
+
+def test_who_reads_a_workbook_has_limits_and_no_secrets(tmp_path, monkeypatch):
+    monkeypatch.setenv("SWITCHBOARD_SECRET_KEY", "of the installation")
+    path = tmp_path / "long.xlsx"
+    path.write_bytes(book(*(["+4915112345678", "x" * 40] for _ in range(3_000))))
+    with path.open("rb") as source:
+        reader = workbook._reader(source)
+    try:
+        assert json.loads(reader.stdout.readline()) == ["+4915112345678", "x" * 40]
+        limits = Path(f"/proc/{reader.pid}/limits").read_text()
+        (memory,) = [line.split()[3] for line in limits.splitlines() if "address space" in line]
+        assert int(memory) == 512 * 1024**2
+        assert b"SWITCHBOARD" not in Path(f"/proc/{reader.pid}/environ").read_bytes()
+    finally:
+        reader.kill()
+        reader.communicate()
+
+
+@pytest.mark.once
+def test_a_million_empty_rows_behind_the_last_one_are_none():
+    rows = b"".join(b'<row r="%d"/>' % n for n in range(3, 1_000_000))
+    raw = rewritten(
+        book(["phone"], ["+4915112345678"]),
+        "xl/worksheets/sheet1.xml",
+        lambda xml: xml.replace(b"</sheetData>", rows + b"</sheetData>"),
+    )
+    assert list(workbook.rows([raw])) == [["phone"], ["+4915112345678"]]
+
+
+def test_empty_rows_in_between_are_counted():
+    raw = book(["phone"], [], [], ["+4915112345678"], [None])
+    assert list(workbook.rows([raw])) == [["phone"], [], [], ["+4915112345678"]]
 
 
 def test_texts_that_stand_in_a_table_of_their_own():
