@@ -162,6 +162,10 @@ DATA_UPLOAD_MAX_NUMBER_FIELDS = 5_000
 # Events that one connector takes in a minute, counted by each web process for itself.
 INBOUND_PER_MINUTE = env.number("SWITCHBOARD_INBOUND_PER_MINUTE", 6_000)
 DEDUPE_DAYS = env.number("SWITCHBOARD_DEDUPE_DAYS", 7)
+# CPU time, in milliseconds, that filling in the attributes of one action may take.
+RENDER_MS = env.number("SWITCHBOARD_RENDER_MS", 100)
+# Bytes that one text may have with its attributes filled in.
+RENDER_BYTES = env.number("SWITCHBOARD_RENDER_BYTES", 1024 * 1024)
 # Country assumed for a phone number without a country code; empty: such a number is invalid.
 DEFAULT_COUNTRY = env.text("SWITCHBOARD_COUNTRY").upper()
 

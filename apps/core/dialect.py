@@ -3,13 +3,12 @@
 import html
 import json
 import re
-from collections.abc import Callable, Iterable, Mapping
-from datetime import datetime
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from itertools import pairwise
 from typing import Any
 from urllib.parse import quote
 
-from django.utils import timezone
+from django.conf import settings
 from liquid import (
     BoundTemplate,
     Environment,
@@ -20,23 +19,22 @@ from liquid import (
     TokenStream,
 )
 from liquid.builtin.expressions import FilteredExpression
+from liquid.builtin.expressions.loop import LoopExpression
 from liquid.builtin.expressions.path import Path
-from liquid.builtin.filters.misc import date as liquid_date
+from liquid.builtin.expressions.primitive import RangeLiteral
 from liquid.builtin.output import Output, OutputNode
 from liquid.builtin.tags.capture_tag import CaptureNode, CaptureTag
-from liquid.exceptions import FilterArgumentError
-from liquid.filter import with_environment
+from liquid.expression import Expression
 from liquid.output import LimitedStringIO
 from liquid.parser import get_parser
 from liquid.token import TOKEN_DOT, TOKEN_OUTPUT, TOKEN_WORD
-from liquid.undefined import Undefined, is_undefined
+from liquid.undefined import Undefined
 from liquid.utils import ReadOnlyChainMap
 
-from apps.core import clock
+from apps.core import budget, filters
 
 TAGS = {"if", "unless", "case", "for", "break", "continue", "assign", "comment", "#"}
 _PSEUDO_TAGS = {"content", "output", "illegal"}
-OUTPUT_LIMIT = 1_000_000  # bytes
 
 # Characters that no channel, header or database text column takes.
 _UNSENDABLE = re.compile("[\x00\ud800-\udfff]")
@@ -123,6 +121,7 @@ class EncodingNode(OutputNode):
 
     def render_to_output(self, context: RenderContext, buffer: Any) -> int:
         value = self.evaluate(context)
+        filters.refuse_heavy(value)
         written = value if isinstance(value, _Encoded) else context.env.encode(as_text(value))  # type: ignore[attr-defined]
         return int(buffer.write(written))
 
@@ -167,37 +166,69 @@ class Context(RenderContext):
         super().__init__(*args, **kwargs)
         self.scope = ReadOnlyChainMap(self.locals, self.globals, self.counters)
 
+    def assign(self, key: str, val: Any) -> None:
+        budget.current().look()
+        super().assign(key, val)
+
     def get_buffer(self, buf: Any = None) -> LimitedStringIO:
-        return LimitedStringIO(OUTPUT_LIMIT - getattr(buf, "size", 0), newline="")
+        return LimitedStringIO(settings.RENDER_BYTES - getattr(buf, "size", 0), newline="")
 
 
 class _Bound(BoundTemplate):
     context_class = Context
 
     def _get_buffer(self) -> LimitedStringIO:
-        return LimitedStringIO(OUTPUT_LIMIT, newline="")
+        return LimitedStringIO(settings.RENDER_BYTES, newline="")
 
 
-@with_environment
-def _date(value: Any, format: Any, *, environment: Environment) -> Any:
-    """Liquid's `date`, with our clock.
+class _Range(RangeLiteral):
+    """`(1..n)`, whose end may come out of a payload."""
 
-    Liquid remembers what it read by equality, and one moment in two timezones is equal to itself:
-    a moment that went through it could come back in another timezone. So moments don't.
-    """
-    moment = timezone.localtime(clock.now()) if value in ("now", "today") else value
-    if not isinstance(moment, datetime) or is_undefined(format):
-        return liquid_date(moment, format, environment=environment)
-    try:
-        return moment.strftime(str(format))
-    except ValueError as error:
-        raise FilterArgumentError(str(error), token=None) from error
+    __slots__ = ()
+
+    def _make_range(self, start: Any, stop: Any) -> range:
+        made = super()._make_range(start, stop)
+        if made.stop - made.start > filters.MOST_ITEMS:
+            raise filters.refuse_long("items in a list", filters.MOST_ITEMS)
+        return made
+
+
+class _Loop(LoopExpression):
+    """What a loop goes over; each round looks at the budget."""
+
+    __slots__ = ()
+
+    def evaluate(self, context: RenderContext) -> tuple[Iterator[Any], int]:
+        rounds, length = super().evaluate(context)
+        return _watched(rounds), length
+
+
+def _watched(rounds: Iterable[Any]) -> Iterator[Any]:
+    spent = budget.current()
+    for each in rounds:
+        spent.look()
+        yield each
+
+
+_BOUNDED: dict[type, type] = {RangeLiteral: _Range, LoopExpression: _Loop}
+
+
+def _bound(nodes: Iterable[Node], static: RenderContext) -> None:
+    """Let ours take the place of Liquid's, which its parser makes by name."""
+    for node in nodes:
+        _bound_expressions(node.expressions())
+        _bound(node.children(static), static)
+
+
+def _bound_expressions(expressions: Iterable[Expression]) -> None:
+    for each in expressions:
+        each.__class__ = _BOUNDED.get(type(each), type(each))
+        _bound_expressions(each.children())
 
 
 class _Environment(Environment):
-    loop_iteration_limit = 10_000
+    loop_iteration_limit = filters.MOST_ITEMS
     local_namespace_limit = 1_000_000
-    output_stream_limit = OUTPUT_LIMIT
     template_class = _Bound
 
     def __init__(self, encode: Callable[[str], str]) -> None:
@@ -206,10 +237,12 @@ class _Environment(Environment):
         self.tags = {n: tag for n, tag in self.tags.items() if n in TAGS | _PSEUDO_TAGS}
         self.add_tag(_Output)
         self.add_tag(_Capture)
-        self.add_filter("date", _date)
+        filters.add_to(self)
 
     def _parse(self, source: str) -> list[Node]:
-        return get_parser(self).parse(_Tokens(self.tokenizer()(source)))
+        nodes = get_parser(self).parse(_Tokens(self.tokenizer()(source)))
+        _bound(nodes, RenderContext(BoundTemplate(self, [])))
+        return nodes
 
 
 environments = {place: _Environment(encode) for place, encode in PLACES.items()}

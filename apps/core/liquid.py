@@ -10,15 +10,16 @@ from decimal import Decimal
 from functools import lru_cache
 from typing import Any
 
+from django.conf import settings
 from liquid import BoundTemplate
 from liquid.builtin.content import ContentNode
 from liquid.builtin.expressions.path import Path
 from liquid.exceptions import LiquidError, OutputStreamLimitError, UnknownFilterError
 from liquid.undefined import Undefined
 
+from apps.core.budget import one_budget
 from apps.core.dialect import (
     MISSING,
-    OUTPUT_LIMIT,
     PLACES,
     Context,
     EncodingNode,
@@ -72,7 +73,8 @@ class Template:
             part if isinstance(part, str) else self.encode(as_text(_lookup(scope, part, missing)))
             for part in self.parts
         )
-        if len(text) > OUTPUT_LIMIT // 4 and len(text.encode()) > OUTPUT_LIMIT:
+        limit = settings.RENDER_BYTES
+        if len(text) > limit // 4 and len(text.encode()) > limit:
             raise OutputStreamLimitError("output stream limit reached", token=None)
         return text
 
@@ -163,22 +165,32 @@ def evaluate(text: str, scope: Scope, missing: list[str] | None = None) -> Any:
 
 def _filled_in(how: Any, text: str, place: str, scope: Scope, missing: list[str] | None) -> Any:
     template = _parse(text, place)
+    missing = [] if missing is None else missing
     try:
-        return how(template, scope, [] if missing is None else missing)
+        if template.parts is not None:  # looks up what is there, and no more
+            return how(template, scope, missing)
+        with one_budget() as budget, budget.spend():
+            return how(template, scope, missing)
     except (ValueError, TypeError, ArithmeticError, LookupError, AttributeError) as error:
         # Filters let some of Python's own errors through.
         raise LiquidError(f"{type(error).__name__}: {error}", token=None) from error
 
 
 def render_json(value: Any, scope: Scope, missing: list[str] | None = None) -> Any:
-    """A JSON value rendered leaf by leaf; a leaf that is exactly one attribute keeps its type."""
+    """A JSON value rendered leaf by leaf; a leaf that is exactly one attribute keeps its type.
+    All leaves share one budget."""
+    with one_budget():
+        return _json_rendered(value, scope, missing)
+
+
+def _json_rendered(value: Any, scope: Scope, missing: list[str] | None) -> Any:
     if isinstance(value, str):
         return evaluate(value, scope, missing) if has_attributes(value) else value
     if isinstance(value, list):
-        return [render_json(item, scope, missing) for item in value]
+        return [_json_rendered(item, scope, missing) for item in value]
     if isinstance(value, dict):
         return {
-            render(k, scope, "plain", missing): render_json(v, scope, missing)
+            render(k, scope, "plain", missing): _json_rendered(v, scope, missing)
             for k, v in value.items()
         }
     return value

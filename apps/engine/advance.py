@@ -15,6 +15,7 @@ from liquid.exceptions import LiquidError
 from apps.connectors.models import Action
 from apps.connectors.outcomes import KEEP, Call, Done, Ended, Failed, Outcome, Skip, Stop, Wait
 from apps.core import clock, liquid
+from apps.core.budget import one_budget
 from apps.core.trouble import DATABASE_ERRORS, Trouble, kind_of
 from apps.crm import services as crm
 from apps.crm.services import Identity, InvalidContact
@@ -136,7 +137,7 @@ def perform(
     if action.needs_contact and context.contact is None:
         return Skip("No contact mapped")
     try:
-        with whole(story, savepoint=alone and action.writes):
+        with one_budget(), whole(story, savepoint=alone and action.writes):
             if flight is not None and flight.answer is not None:
                 outcome = flight.outcome.then(context, flight.answer)
             else:

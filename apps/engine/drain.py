@@ -16,7 +16,7 @@ from typing import Any
 from django.db import InterfaceError, OperationalError, connection
 from django.db.backends.signals import connection_created
 
-from apps.core import clock, heart, notices
+from apps.core import budget, clock, heart, notices
 from apps.core.due import is_postgresql, owner
 from apps.core.http.outgoing import outgoing
 from apps.core.trouble import is_installations, sentence
@@ -74,6 +74,7 @@ class Drain:
             self._until = min(self._until, monotonic() + GRACE)
 
         signal.signal(signal.SIGTERM, stop)
+        budget.watch_main_thread()
         connection_created.connect(_made, dispatch_uid=__name__)
         connection.close()  # one that was made before is not made like this
         while not self._stopping and not self._is_large():
