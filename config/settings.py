@@ -26,6 +26,16 @@ DEBUG = env.flag("SWITCHBOARD_DEBUG")
 SECRET_KEY = keys.secret_key()
 KEY_RING = keys.KeyRing()
 ALLOWED_HOSTS = [_public.hostname, *env.words("SWITCHBOARD_ALLOWED_HOSTS")]
+# A host name at which there are webhooks and no pages; empty: they share the public address.
+HOOKS_HOST = env.text("SWITCHBOARD_HOOKS_HOST").lower()
+if _public.hostname == HOOKS_HOST or not set(HOOKS_HOST).isdisjoint(":/@ "):
+    raise ImproperlyConfigured(
+        "SWITCHBOARD_HOOKS_HOST must be a host name of its own, like hooks.name.example, not "
+        f"{HOOKS_HOST!r}."
+    )
+if HOOKS_HOST:
+    ALLOWED_HOSTS.append(HOOKS_HOST)
+HOOKS_URL = f"{_public.scheme}://{HOOKS_HOST}" if HOOKS_HOST else PUBLIC_URL
 if not HTTPS:
     ALLOWED_HOSTS += ["localhost", "127.0.0.1", "[::1]"]
 CSRF_TRUSTED_ORIGINS = [PUBLIC_URL]
@@ -65,6 +75,7 @@ INSTALLED_APPS = [
     "csp",
 ]
 MIDDLEWARE = [
+    "apps.core.outside.Outside",
     "django.middleware.security.SecurityMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
     "apps.core.database_time.DatabaseTime",

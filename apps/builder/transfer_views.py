@@ -22,6 +22,7 @@ from apps.connectors.importing import Imported, import_into, import_new, restore
 from apps.connectors.models import Connector, Revision
 from apps.connectors.publish import has_unpublished_changes
 from apps.connectors.reading import NotImportable
+from apps.core.outside import sandboxed
 
 NEW, REPLACE = "new", "replace"
 
@@ -35,7 +36,7 @@ def export_file(request: HttpRequest, pk: int, number: int | None = None) -> Htt
     response = HttpResponse(export(connector, revision), content_type="application/json")
     name = file_name(connector, revision)
     response["Content-Disposition"] = f'attachment; filename="{name}"'
-    return response
+    return sandboxed(response)
 
 
 def _revision(connector: Connector, number: int) -> Revision:

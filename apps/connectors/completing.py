@@ -14,19 +14,20 @@ from apps.connectors.frozen import (
     freeze_row,
     row_model,
 )
-from apps.connectors.models import Connector
+from apps.connectors.models import Connector, ResponseType
 
 
 def completed(document: Document) -> Document:
     """`document` as it would be frozen today; itself it is not changed. An action whose kind this
     installation lacks stays as it is."""
     dedupe = {"dedupe": dedupe_of(document)} if "dedupe" in document else {}
+    response = {"response": response_of(document)} if "response" in document else {}
     return {
         "format": FORMAT,
         "installation": document.get("installation", ""),
         "connector": document["connector"],
         "mapping": document.get("mapping", {}),
-        **_filled(freeze_columns_of(Connector()), {**document, **dedupe}),
+        **_filled(freeze_columns_of(Connector()), {**document, **dedupe, **response}),
         "steps": [
             {**step, "actions": [_completed_action(action) for action in step["actions"]]}
             for step in document["steps"]
@@ -39,6 +40,13 @@ def dedupe_of(document: Document) -> Document:
     frozen: Document = document.get("dedupe", {})
     header = frozen.get("header", "").strip()
     return {"by": "header" if header else "none", "path": "", **frozen, "header": header}
+
+
+def response_of(document: Document) -> Document:
+    """The mapped response, whose type was written freely before there was a choice."""
+    frozen: Document = document["response"]
+    kind = ResponseType.of(frozen["type"]) if isinstance(frozen.get("type"), str) else None
+    return {**frozen, "type": kind.value} if kind else frozen
 
 
 def _completed_action(frozen: Document) -> Document:

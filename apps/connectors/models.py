@@ -23,6 +23,25 @@ def new_token() -> str:
     return secrets.token_urlsafe(32)
 
 
+class ResponseType(models.TextChoices):
+    """What a mapped response may be. Nothing that a browser runs or shows as a page: it would do so
+    at the address of the back office."""
+
+    JSON = "application/json", "JSON"
+    TEXT = "text/plain", "Plain text"
+    XML = "application/xml", "XML"
+
+    @classmethod
+    def of(cls, content_type: str) -> "ResponseType | None":
+        """Which of these a content type means, as it was written before there was a choice."""
+        name = content_type.partition(";")[0].strip().lower()
+        if name == "" or name == cls.TEXT:
+            return cls.TEXT
+        if name.endswith(("/json", "+json")):
+            return cls.JSON
+        return cls.XML if name in (cls.XML, "text/xml") else None
+
+
 class Connector(models.Model):
     """An automation: a private webhook URL and the steps that run for each event posted to it."""
 
@@ -120,7 +139,10 @@ class Connector(models.Model):
         "event and of a contact that exists already.",
     )
     response_type = models.CharField(
-        "response content type", max_length=100, default="application/json"
+        "response content type",
+        max_length=100,
+        choices=ResponseType,
+        default=ResponseType.JSON,
     )
     in_order = models.BooleanField(
         "in order per contact",
@@ -152,7 +174,7 @@ class Connector(models.Model):
 
     @property
     def hook_url(self) -> str:
-        return f"{settings.PUBLIC_URL}/hooks/{self.token}"
+        return f"{settings.HOOKS_URL}/hooks/{self.token}"
 
     def clean(self) -> None:
         errors = {**self.auth_errors(), **self._dedupe_errors()}

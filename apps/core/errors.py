@@ -6,6 +6,7 @@ from django.core.exceptions import DisallowedHost
 from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.template.loader import render_to_string
 
+from apps.core.outside import HOOKS
 from apps.core.trouble import is_installations, sentence
 
 
@@ -17,7 +18,7 @@ def bad_request(request: HttpRequest, exception: Exception) -> HttpResponse:
             "This server doesn't answer to the host name that was asked for. Its names are set "
             "with SWITCHBOARD_URL and SWITCHBOARD_ALLOWED_HOSTS."
         )
-    if request.path_info.startswith("/hooks/"):
+    if request.path_info.startswith(HOOKS):
         return JsonResponse({"status": "error", "detail": why}, status=400)
     return HttpResponse(why, status=400, content_type="text/plain")
 
@@ -28,7 +29,7 @@ def server_error(request: HttpRequest) -> HttpResponse:
     error = sys.exc_info()[1]
     trouble = sentence(error) if error is not None and is_installations(error) else ""
     status = 503 if trouble else 500
-    if request.path_info.startswith("/hooks/"):
+    if request.path_info.startswith(HOOKS):
         why = "The event could not be stored. Post it again in a minute."
         return JsonResponse({"status": "error", "detail": why}, status=status)
     inside = getattr(getattr(request, "_cached_user", None), "is_staff", False)

@@ -23,6 +23,7 @@ from django.utils.datastructures import CaseInsensitiveMapping
 
 from apps.core import clock, database_time
 from apps.core.due import is_postgresql
+from apps.core.outside import SANDBOX
 from apps.engine import authentication, bodies, intake, rate, together
 from apps.engine.authentication import NotAuthentic
 from apps.engine.bodies import UnreadableBody
@@ -53,13 +54,15 @@ _UNUSUAL = {
 
 _ACCEPTED = (
     "HTTP/1.1 202 Accepted\r\nDate: %s\r\nConnection: keep-alive\r\nContent-Type: application/json"
-    "\r\nContent-Length: %d\r\nX-Content-Type-Options: nosniff\r\n\r\n%s"
+    f"\r\nX-Content-Type-Options: nosniff\r\nContent-Security-Policy: {SANDBOX}"
+    "\r\nContent-Length: %d\r\n\r\n%s"
 )
 _NOT_STORED = (
     '{"status":"error","detail":"The event could not be stored. Post it again in a minute."}'
 )
 _UNAVAILABLE = (
     "HTTP/1.1 503 Service Unavailable\r\nConnection: keep-alive\r\nContent-Type: application/json"
+    f"\r\nX-Content-Type-Options: nosniff\r\nContent-Security-Policy: {SANDBOX}"
     f"\r\nContent-Length: {len(_NOT_STORED)}\r\nRetry-After: 60\r\n\r\n{_NOT_STORED}"
 ).encode()
 

@@ -10,6 +10,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
+from apps.connectors.models import ResponseType
 from apps.core import clock, liquid
 from apps.core.trouble import is_installations, renew_connection
 from apps.core.vault import VaultError
@@ -25,6 +26,8 @@ logger = logging.getLogger(__name__)
 
 # How often an event is stored anew because its connector was published at that very moment.
 TRIES = 5
+# How values are encoded in a mapped response.
+_PLACES = {ResponseType.JSON: "json", ResponseType.XML: "html", ResponseType.TEXT: "plain"}
 # Of a body that is too large, so much more is read and thrown away.
 CHUNK, DISCARDED_CHUNKS = 64 * 1024, 256
 
@@ -209,9 +212,11 @@ def mapped_response(known: Intake, receipt: Receipt, posted: Posted) -> HttpResp
         identity = _identity(known.mapping, scope)
         contact = crm.find(identity) if identity else None
     scope["contact"] = contact_scope(contact)
-    content_type = known.response_type.strip() or "text/plain"
-    text = liquid.render(known.response_body, scope, _place(content_type))
-    return HttpResponse(text, status=202, content_type=content_type)
+    # Revisions from before there was a choice may name any other type: none of these is answered.
+    kind = ResponseType.of(known.response_type) or ResponseType.TEXT
+    text = liquid.render(known.response_body, scope, _PLACES[kind])
+    charset = "" if kind is ResponseType.JSON else "; charset=utf-8"  # JSON has no other
+    return HttpResponse(text, status=202, content_type=f"{kind}{charset}")
 
 
 def _identity(mapping: dict[str, str], scope: dict[str, Any]) -> Identity | None:
@@ -220,13 +225,6 @@ def _identity(mapping: dict[str, str], scope: dict[str, Any]) -> Identity | None
         return Identity.read(phone, email)
     except InvalidContact:
         return None
-
-
-def _place(content_type: str) -> str:
-    """How values are encoded in an answer of this type."""
-    if "json" in content_type:
-        return "json"
-    return "html" if "html" in content_type or "xml" in content_type else "plain"
 
 
 def nobody() -> Response:

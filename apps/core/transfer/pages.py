@@ -16,6 +16,7 @@ from django.views.decorators.http import require_POST, require_safe
 from unfold.decorators import display
 
 from apps.core.jobs import Job
+from apps.core.outside import sandboxed
 from apps.core.pages import LargeTableAdmin
 from apps.core.transfer import text
 from apps.core.transfer.files import StoredFile
@@ -126,9 +127,8 @@ def download(portions: Any, name: str, content_type: str) -> StreamingHttpRespon
     """A file to be saved, whatever it holds: never shown by the browser."""
     response = StreamingHttpResponse(portions, content_type=content_type)
     response["Content-Disposition"] = content_disposition_header(True, name) or "attachment"
-    response["X-Content-Type-Options"] = "nosniff"
     response["Cache-Control"] = "private, no-store"
-    return response
+    return sandboxed(response)
 
 
 def csv_download(
