@@ -8,7 +8,7 @@ from django.db.models import ForeignKey, Model
 from django.forms import Script
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
 from django.urls import reverse
-from unfold.admin import ModelAdmin, TabularInline
+from unfold.admin import TabularInline
 from unfold.widgets import UnfoldAdminExpandableTextareaWidget
 
 from apps.builder.given import found_rows, http_attributes, http_samples
@@ -27,6 +27,7 @@ from apps.connectors.frozen import own_fields, row_fields, row_model
 from apps.connectors.models import Action, Step
 from apps.connectors.on_error import OnError
 from apps.core.fields import TemplateField
+from apps.core.lists import ListAdmin
 
 RETRY = ["retry_times", "retry_wait", "retry_then"]
 ON_ERROR = ["on_error", *RETRY]
@@ -62,7 +63,7 @@ class RowInline(FlowPermissions, TabularInline):  # type: ignore[misc]
         js = [Script("switchboard/row_fields.js", type="module")]
 
 
-class KindAdmin(FlowPermissions, ModelAdmin):  # type: ignore[misc]
+class KindAdmin(FlowPermissions, ListAdmin):  # type: ignore[misc]
     """One kind's form. It is reached from the flow page and leads back there."""
 
     kind: type[Action]

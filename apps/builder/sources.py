@@ -5,14 +5,14 @@ from typing import Any
 
 from django.contrib import messages
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
-from unfold.admin import ModelAdmin
 
 from apps.builder.links import crumbs, flow_url
 from apps.builder.permissions import FlowPermissions
 from apps.connectors.models import Connector
+from apps.core.lists import ListAdmin
 
 
-class SourceAdmin(FlowPermissions, ModelAdmin):  # type: ignore[misc]
+class SourceAdmin(FlowPermissions, ListAdmin):  # type: ignore[misc]
     """The pages of rows with a `connector`, which make events for it."""
 
     list_display_links = None

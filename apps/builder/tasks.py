@@ -10,15 +10,15 @@ from django.http import HttpRequest
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
 from django_q.models import Failure, OrmQ, Schedule, Success
-from unfold.admin import ModelAdmin
 from unfold.decorators import display
 
+from apps.core.lists import ListAdmin
 from apps.core.models import Notice
 
 admin.site.unregister([Failure, OrmQ, Schedule, Success])
 
 
-class ReadOnlyAdmin(ModelAdmin):
+class ReadOnlyAdmin(ListAdmin):
     """Nobody adds or changes rows here; old ones are dropped by themselves."""
 
     show_full_result_count = False

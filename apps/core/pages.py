@@ -13,8 +13,9 @@ from django.template.response import TemplateResponse
 from django.urls import NoReverseMatch, reverse
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
-from unfold.admin import ModelAdmin
 from unfold.paginator import InfinitePaginator
+
+from apps.core.lists import ListAdmin
 
 # Which page tells about a cause (core.cause): name of the cause → (what to call it, URL name).
 CAUSE_PAGES: dict[str, tuple[str, str]] = {}
@@ -63,7 +64,7 @@ def as_id(text: str) -> int | None:
     return number if 0 < number <= LARGEST_ID else None
 
 
-class Asks(ModelAdmin):
+class Asks(ListAdmin):
     """Pages that ask before they act."""
 
     def ask(
@@ -187,7 +188,7 @@ def refusal_of(row: Model) -> str:
     return ""
 
 
-class RefusesUsed(ModelAdmin):
+class RefusesUsed(ListAdmin):
     """Deletion of a row that others refer to is refused with a sentence that says who they are."""
 
     def refusal(self, row: Model) -> str:
