@@ -14,7 +14,7 @@ import secrets
 import sys
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -30,6 +30,15 @@ def data_dir() -> Path:
 
 def keys_file() -> Path:
     return data_dir() / "keys.json"
+
+
+def keep_private() -> None:
+    """Nobody but the owner reads what is in the data directory, whatever the umask was when it was
+    made."""
+    private = ["switchboard.sqlite3", "switchboard.sqlite3-wal", "switchboard.sqlite3-shm"]
+    for path in [data_dir(), *(data_dir() / name for name in [*private, keys_file().name])]:
+        with suppress(FileNotFoundError, PermissionError):
+            path.chmod(0o700 if path.is_dir() else 0o600)
 
 
 def secret_key() -> str:

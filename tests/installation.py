@@ -36,7 +36,7 @@ class Installation:
             "SWITCHBOARD_URL": self.url,
         }
         self.processes: list[subprocess.Popen[bytes]] = []
-        self.manage("setup")
+        self.manage("setup", "--keep-password")
 
     def manage(self, *args: str) -> str:
         """Run a command of manage.py to its end; returns what it printed."""

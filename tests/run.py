@@ -2,7 +2,7 @@
 
 TEST_DATABASE_URL names a PostgreSQL server (any database of it that may be connected to);
 without it the local default is tried. REQUIRE_POSTGRESQL=1 fails when none answers.
-Further arguments go to pytest.
+TEST_WORKERS is how many tests run beside each other. Further arguments go to pytest.
 """
 
 import os
@@ -48,7 +48,9 @@ def with_database(url: str, name: str) -> str:
 def run(title: str, url: str, *options: str) -> int:
     print(f"\n== Tests on {title} ==", flush=True)
     environment = {**os.environ, "TEST_DATABASE_URL": url}
-    workers = os.environ.get("TEST_WORKERS", "auto")
+    cores = os.cpu_count() or 1
+    # Many tests wait, for processes, databases and browsers: some more than there are cores.
+    workers = os.environ.get("TEST_WORKERS", str(cores + min(cores, 4)))
     command = [sys.executable, "-m", "pytest", "-n", workers, "--dist", "worksteal", *options]
     command += sys.argv[1:]
     return subprocess.run(command, env=environment, check=False).returncode

@@ -8,11 +8,13 @@ from django.conf import settings
 from django.db import models, transaction
 
 from apps.core import clock, vault
+from apps.core.first_password import FirstPassword
 from apps.core.transfer.files import FilePiece, RefusedRow, SeenKey, StoredFile
 
 __all__ = [
     "Credential",
     "FilePiece",
+    "FirstPassword",
     "Installation",
     "Notice",
     "RefusedRow",

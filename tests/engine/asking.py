@@ -18,4 +18,5 @@ def wait_for_an_answer():
 
 
 def told(label):
-    return list(Attempt.objects.filter(label=label).values_list("passage", "result"))
+    entries = Attempt.objects.filter(label=label).order_by("pk")
+    return list(entries.values_list("passage", "result"))

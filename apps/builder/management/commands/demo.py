@@ -25,7 +25,7 @@ class Command(BaseCommand):
 
     def handle(self, *args: Any, **options: Any) -> None:
         check_port(default_bind())
-        call_command("setup", stdout=io.StringIO())
+        call_command("setup", keep_password=True, stdout=io.StringIO())
         connector = seed_shop()
         connections.close_all()
         children = Children()
