@@ -57,6 +57,8 @@ def test_it_stores_what_the_usual_way_stores(body, clock):
         CONTENT_TYPE="application/json",  # the client leaves it out of a post without body
     )
     assert usual.json() == {"status": "ok", "event_id": event.pk + 1}
+    for header in ("Content-Type", "Content-Security-Policy", "X-Content-Type-Options"):
+        assert f"\r\n{header}: {usual[header]}\r\n".encode() in answer
     for model in (Event, Run):
         first, second = row(model)
         assert first == second
@@ -84,6 +86,7 @@ def test_a_database_that_is_away_is_told_as_the_usual_way_tells_it(monkeypatch, 
     monkeypatch.setattr(together, "_store", away)
     (answer,) = express.store([express.read(request(connector()))])
     assert answer.startswith(b"HTTP/1.1 503 ")
+    assert b"\r\nContent-Security-Policy: default-src 'none'; sandbox\r\n" in answer
     assert b"Retry-After: 60" in answer and b"Post it again in a minute." in answer
     assert not Event.objects.exists()
 
