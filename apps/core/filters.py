@@ -32,6 +32,7 @@ Filter = Callable[..., Any]
 
 # What names a property of each item.
 _NAMING = {"map", "sort", "sort_natural"}
+_CONTAINERS = (list, tuple, dict, range)
 
 # Of what is only asked for its size, its ends or whether it is there, any size will do.
 OF_ANY_SIZE = {"size", "first", "last", "default"}
@@ -45,7 +46,7 @@ def bound(name: str, real: Filter) -> Filter:
     def bounded(value: Any, *args: Any, **named: Any) -> Any:
         budget.current().look()
         if name in _NAMING:  # Liquid's would spell it anew for each item
-            args = tuple(_text(each) for each in args)
+            args = tuple(str(each) if isinstance(each, _CONTAINERS) else each for each in args)
         if name not in OF_ANY_SIZE:
             for each in (value, *args):
                 _accept(each)

@@ -51,12 +51,15 @@ def test_uniq_is_done_in_one_pass():
         ("{{ w | strip_html }}", "a < b bold end <i"),
         ("{{ 'a,b,,c' | split: ',' | join: '-' }}", "a-b--c"),
         ("{{ 'abc' | split: '' | join: '-' }}", "a-b-c"),
+        ("{{ n | sort: nothing | join }}", "1 2 3"),
         ("{{ '' | split: ',' | size }}{{ ',' | split: ',' | size }}", "00"),
     ],
 )
 def test_our_own_filters_do_what_those_of_liquid_do(text, filled_in):
     scope = {
         "v": [1, "a", 1.0, True, 1.5, "a", None, "b"],
+        "n": [3, 1, 2],
+        "nothing": None,
         "o": [{"k": 1, "n": 1}, {"k": 1, "n": 2}, {"k": [1], "n": 3}, {"n": 4}],
         "w": "a < b <b>bold</b> <!-- <i> --><script>x<b>y</script ><STYLE>p</STYLE>end <i",
     }
