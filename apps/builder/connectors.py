@@ -17,7 +17,7 @@ from unfold.widgets import UnfoldAdminExpandableTextareaWidget
 from apps.builder import flow_views, manual_views, publish_views, transfer_views
 from apps.builder.flow import CHANGED, DRAFT, LIVE, OFF, STATES, state_of
 from apps.builder.links import crumbs, flow_url
-from apps.builder.permissions import may_add, may_change, may_view
+from apps.builder.permissions import PicksCredentials, may_add, may_change, may_view
 from apps.connectors import draft
 from apps.connectors.models import Connector, FieldMapping
 from apps.connectors.publish import touch
@@ -89,7 +89,7 @@ class StateFilter(admin.SimpleListFilter):
 
 
 @admin.register(Connector)
-class ConnectorAdmin(RefusesUsed, ModelAdmin):  # type: ignore[misc]
+class ConnectorAdmin(PicksCredentials, RefusesUsed, ModelAdmin):  # type: ignore[misc]
     list_display = ["flow_link", "state", "revision", "last_event", "settings_link"]
     list_display_links = None
     list_filter = [StateFilter]

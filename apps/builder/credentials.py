@@ -4,11 +4,12 @@ from typing import Any
 
 from django import forms
 from django.contrib import admin
+from django.db.models import TextField
 from django.http import HttpRequest
 from django.utils.formats import date_format
 from django.utils.timezone import localtime
 from unfold.admin import ModelAdmin
-from unfold.widgets import UnfoldAdminPasswordWidget
+from unfold.widgets import UnfoldAdminExpandableTextareaWidget, UnfoldAdminPasswordWidget
 
 from apps.core.models import Credential
 from apps.core.pages import RefusesUsed
@@ -55,7 +56,8 @@ class CredentialAdmin(RefusesUsed, ModelAdmin):  # type: ignore[misc]
     form = CredentialForm
     list_display = ["name", "kind", "secret_set_at"]
     search_fields = ["name"]
-    fields = ["name", "kind", "username", "secret"]
+    fields = ["name", "kind", "username", "secret", "hosts"]
+    formfield_overrides = {TextField: {"widget": UnfoldAdminExpandableTextareaWidget}}
     conditional_fields = {"username": "kind == 'basic'"}
 
     def save_model(self, request: HttpRequest, obj: Credential, form: Any, change: bool) -> None:

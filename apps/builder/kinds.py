@@ -14,7 +14,7 @@ from unfold.widgets import UnfoldAdminExpandableTextareaWidget
 from apps.builder.given import found_rows, http_attributes, http_samples
 from apps.builder.links import crumbs, flow_url, kind_url
 from apps.builder.palette import help_text
-from apps.builder.permissions import FlowPermissions
+from apps.builder.permissions import FlowPermissions, PicksCredentials
 from apps.builder.samples import (
     contact_attributes,
     counter_attributes,
@@ -63,7 +63,7 @@ class RowInline(FlowPermissions, TabularInline):  # type: ignore[misc]
         js = [Script("switchboard/row_fields.js", type="module")]
 
 
-class KindAdmin(FlowPermissions, ListAdmin):  # type: ignore[misc]
+class KindAdmin(PicksCredentials, FlowPermissions, ListAdmin):  # type: ignore[misc]
     """One kind's form. It is reached from the flow page and leads back there."""
 
     kind: type[Action]

@@ -5,10 +5,13 @@ import uuid
 from typing import Any, Self
 
 from django.conf import settings
+from django.core.exceptions import ValidationError
 from django.db import models, transaction
 
 from apps.core import clock, vault
 from apps.core.first_password import FirstPassword
+from apps.core.http import places
+from apps.core.http.places import Place
 from apps.core.transfer.files import FilePiece, RefusedRow, SeenKey, StoredFile
 
 __all__ = [
@@ -58,6 +61,12 @@ class Credential(models.Model):
     username = models.CharField(
         "user name", max_length=200, blank=True, help_text="For a user name and password."
     )
+    hosts = models.TextField(
+        blank=True,
+        help_text="Where HTTP API actions may send it, one host a line, such as api.shop.example, "
+        "api.shop.example:8443 or *.shop.example. It goes there by https; plain http needs "
+        "http://printer.lan. A secret that only senders of events use needs none.",
+    )
     sealed = models.TextField(editable=False)
     key_version = models.IntegerField(editable=False)
     created_at = models.DateTimeField(default=clock.now, editable=False)
@@ -78,6 +87,23 @@ class Credential(models.Model):
         """Encrypt `text` into the columns, which are then to be saved."""
         self.sealed, self.key_version = vault.seal(text)
         self.secret_set_at = clock.now()
+
+    def clean(self) -> None:
+        try:
+            self.hosts = "\n".join(str(place) for place in places.read(self.hosts))
+        except ValueError as error:
+            raise ValidationError({"hosts": str(error)}) from None
+
+    def places(self) -> tuple[Place, ...]:
+        """Where it may go; nowhere when the list can't be read."""
+        try:
+            return places.read(self.hosts)
+        except ValueError:
+            return ()
+
+    def allow(self, place: Place) -> None:
+        """Let it go there from now on; to be saved."""
+        self.hosts = "\n".join(str(one) for one in dict.fromkeys((*self.places(), place)))
 
     def reveal(self) -> str:
         """The secret, to be used at once and kept nowhere. Raises VaultError."""

@@ -1,6 +1,5 @@
 """The HTTP API's form: its Test, the mapping, the logs, the alert mail."""
 
-import json
 import re
 import uuid
 from datetime import timedelta
@@ -19,7 +18,7 @@ from apps.core.http.guard import AllowList
 from apps.engine.call_log import prune
 from apps.engine.models import Call
 from tests.builder.test_kind_forms import add_url, fields
-from tests.factories import CredentialFactory, StepFactory, published
+from tests.factories import StepFactory, published
 from tests.servers import serving
 
 pytestmark = pytest.mark.django_db
@@ -129,17 +128,6 @@ def test_an_answer_that_is_no_json_says_so(operator, server, action):
     page = press_test(operator, action, sent(server)).content.decode()
     assert "Response Mapping Not Done, Only JSON can be mapped as Response" in page
     assert "&lt;b&gt;fine&lt;/b&gt;" in page
-
-
-def test_the_secret_is_in_no_page_and_no_row(operator, server, action):
-    made = CredentialFactory(secret="s3cret-value")
-    server.answer = lambda asked: (200, {}, json.dumps(asked.headers).encode())
-    values = {**sent(server), "credential": made.pk}
-    page = press_test(operator, action, values).content.decode()
-    assert server.asked[0].headers["Authorization"] == "Bearer s3cret-value"
-    assert "s3cret" not in page and "•••" in page
-    view = reverse("admin:actions_httpapi_log", args=[action.pk, Call.objects.get().pk])
-    assert "s3cret" not in operator.get(view).content.decode()
 
 
 def test_a_failing_test_is_mailed(operator, server, action, settings):

@@ -1,23 +1,30 @@
 """What keeps an HTTP API action from being published, in sentences."""
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from django.core.exceptions import ValidationError
 from django.core.validators import validate_email
 
-from apps.actions.http.masking import is_literal, login_of, names_a_secret
+from apps.actions.http.masking import is_literal, login_of
 from apps.actions.http.request import json_error
+from apps.actions.http.secret import MARK, marked
 from apps.core import liquid
 from apps.core.http import headers as http_headers
 from apps.core.http import urls
 from apps.core.http.messages import Request
+from apps.core.http.places import Place, not_there
+from apps.core.http.redaction import MASK
 from apps.core.http.urls import Refused
+from apps.core.models import Credential
 
 MAX_ADDRESSES = 10
 Rows = Sequence[Mapping[str, str]]
 
 _ATTRIBUTE = re.compile(r"\{\{.*?\}\}|\{%.*?%\}", re.DOTALL)
+# Up to where the path of a URL begins.
+_HOST = re.compile(r"(?:[a-zA-Z+.-]*://)?(?:\{\{.*?\}\}|\{%.*?%\}|[^/?#])*", re.DOTALL)
+INLINE = "Text, where {{ credential }} stands"
 MAKE_ONE = "Make a credential of it and choose it under Credential"
 
 
@@ -39,16 +46,6 @@ def url_problems(url: str) -> Iterator[str]:
             urls.read(_ATTRIBUTE.sub("1", url))
         except Refused as refused:
             yield str(refused)
-    for name, value in _parameters(url):
-        if names_a_secret(name) and is_literal(value):
-            yield f'The URL contains a secret in the parameter "{name}". {MAKE_ONE}.'
-
-
-def _parameters(url: str) -> Iterator[tuple[str, str]]:
-    query = url.partition("?")[2].partition("#")[0]
-    for part in query.split("&"):
-        name, _, value = part.partition("=")
-        yield name, value
 
 
 def header_problems(rows: Rows, credential_header: str) -> Iterator[str]:
@@ -62,15 +59,12 @@ def header_problems(rows: Rows, credential_header: str) -> Iterator[str]:
             continue
         if credential_header and name.lower() == credential_header.lower():
             yield f'The header "{name}" is given twice: in the list and by the credential.'
-        elif names_a_secret(name) and is_literal(row["value"]):
-            yield f'The header "{name}" contains a secret. {MAKE_ONE}.'
 
 
-def parameter_problems(rows: Rows) -> Iterator[str]:
-    """About parameters that go into the URL."""
-    for row in rows:
-        if names_a_secret(row["name"]) and is_literal(row["value"]):
-            yield f'The parameter "{row["name"]}" contains a secret. {MAKE_ONE}.'
+def left_out_problems(texts: Iterable[str]) -> Iterator[str]:
+    """About secrets that an export left out."""
+    if any(MASK in text for text in texts):
+        yield f"A secret was left out where {MASK} stands. {MAKE_ONE}."
 
 
 def credential_problems(place: str, name: str, username: str | None) -> Iterator[str]:
@@ -87,6 +81,40 @@ def credential_problems(place: str, name: str, username: str | None) -> Iterator
             http_headers.check(Request("GET", "", ((name, ""),)))
         except Refused as refused:
             yield str(refused)
+
+
+def inline_problems(place: str, url: str, others: Iterable[str]) -> Iterator[str]:
+    """About `{{ credential }}`, which stands for the credential that is sent that way."""
+    found = [marked(text) for text in (url, *others)]
+    if any("credential" in liquid.roots(text) for text in found):
+        yield "{{ credential }} stands alone, without filters or anything else in its braces."
+    if MARK in _HOST.match(marked(url)).group():  # type: ignore[union-attr]
+        yield "{{ credential }} can't stand in the host of the URL."
+    is_there = any(MARK in text for text in found)
+    if place == "text" and not is_there:
+        yield "Write {{ credential }} where the credential is to stand: in the URL or in the body."
+    if place != "text" and is_there:
+        yield f"{{{{ credential }}}} is filled in when the credential is sent as: {INLINE}."
+
+
+def host_of(url: str) -> Place | None:
+    """The server that a URL leads to as it is written; None where attributes decide that."""
+    authority = _HOST.match(url.strip()).group()  # type: ignore[union-attr]
+    try:
+        return None if liquid.has_attributes(authority) else Place.of(urls.read(f"{authority}/"))
+    except Refused:
+        return None
+
+
+def host_problems(url: str, credential: Credential | None) -> Iterator[str]:
+    """About where the credential may go."""
+    if credential is None:
+        return
+    listed, there = credential.places(), host_of(url)
+    if there and not any(place.covers(there) for place in listed):
+        yield not_there(credential.name, there)
+    elif not listed:
+        yield f'The credential "{credential}" lists no host that it may go to.'
 
 
 def addresses(text: str) -> list[str]:

@@ -1,10 +1,13 @@
 """What looks like a secret in a request: such values are masked wherever people can read them."""
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Container, Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from functools import lru_cache
+from typing import Any
 from urllib.parse import parse_qsl, quote, urlencode
 
+from apps.actions.http.secret import spellings
 from apps.core import liquid
 from apps.core.http.redaction import MASK
 
@@ -28,6 +31,35 @@ def is_literal(text: str) -> bool:
     return bool(text.strip()) and not liquid.roots(text)
 
 
+@dataclass(frozen=True)
+class Veil:
+    """Texts that nobody is to read, wherever they stand."""
+
+    texts: tuple[str, ...] = ()
+
+    @classmethod
+    def of(cls, secrets: Iterable[str]) -> "Veil":
+        """Over these in all their spellings; the longest first, since one may be in another."""
+        spelled = {spelling for secret in secrets for spelling in spellings(secret)}
+        return cls(tuple(sorted(spelled, key=len, reverse=True)))
+
+    def over(self, value: Any) -> Any:
+        """A text, or what a JSON document holds, with MASK for each of them."""
+        if not self.texts:
+            return value
+        if isinstance(value, str):
+            for text in self.texts:
+                value = value.replace(text, MASK)
+        elif isinstance(value, list):
+            return [self.over(item) for item in value]
+        elif isinstance(value, dict):
+            return {self.over(key): self.over(item) for key, item in value.items()}
+        return value
+
+
+NOTHING_HIDDEN = Veil()
+
+
 def masked(pairs: Pairs) -> list[tuple[str, str]]:
     return [(name, MASK if names_a_secret(name) else value) for name, value in pairs]
 
@@ -46,8 +78,9 @@ def masked_url(url: str) -> str:
     return f"{address}?{readable_query(masked(pairs))}{hash_}{fragment}"
 
 
-def without_literals(url: str) -> str:
-    """A URL as it is written, attributes and all, with MASK for each secret that stands in it."""
+def without_literals(url: str, shown: Container[str] = ()) -> str:
+    """A URL as it is written, attributes and all, with MASK for each value in it whose name says
+    that it is secret, unless it is one of `shown`."""
     login = login_of(url)
     if is_literal(login):
         url = url.replace(login, f"{MASK}@", 1)
@@ -55,20 +88,24 @@ def without_literals(url: str) -> str:
     query, hash_, fragment = rest.partition("#")
     parts = (part.partition("=") for part in query.split("&"))
     kept = "&".join(
-        f"{name}={MASK}" if names_a_secret(name) and is_literal(value) else f"{name}{equals}{value}"
+        f"{name}={MASK}" if _is_hidden(name, value, shown) else f"{name}{equals}{value}"
         for name, equals, value in parts
     )
     return f"{address}{mark}{kept}{hash_}{fragment}"
 
 
-def rows_without_literals(rows: Sequence[Mapping[str, str]]) -> list[dict[str, str]]:
+def rows_without_literals(
+    rows: Sequence[Mapping[str, str]], shown: Container[str] = ()
+) -> list[dict[str, str]]:
     """The same for headers and fields."""
     return [
-        {**row, "value": MASK}
-        if names_a_secret(row["name"]) and is_literal(row["value"])
-        else {**row}
+        {**row, "value": MASK} if _is_hidden(row["name"], row["value"], shown) else {**row}
         for row in rows
     ]
+
+
+def _is_hidden(name: str, value: str, shown: Container[str]) -> bool:
+    return names_a_secret(name) and is_literal(value) and value not in shown
 
 
 def readable_query(pairs: Pairs) -> str:

@@ -1,60 +1,30 @@
 """Building the request of an HTTP API action: its attributes filled in, each for its place."""
 
-import base64
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import lru_cache, partial
 from typing import Any
-from urllib.parse import quote, quote_plus, urlencode
+from urllib.parse import urlencode
 
 from urllib3.filepost import encode_multipart_formdata
 
 from apps.actions.http.masking import (
     MASK,
+    NOTHING_HIDDEN,
+    Veil,
     masked,
     masked_url,
     names_a_secret,
     readable_query,
 )
+from apps.actions.http.secret import MARK, Secret, marked, placed_in_body, placed_in_url
 from apps.connectors.models import Performing
 from apps.core import liquid
 from apps.core.http.messages import Request
 
 SECONDS = 60.0
 QUERY_IN_URL = ("GET", "HEAD")
-
-
-@dataclass(frozen=True)
-class Secret:
-    """What a credential adds to a request: a header, or a parameter of the URL."""
-
-    header: tuple[str, str] | None = None
-    parameter: tuple[str, str] | None = None
-    # All forms in which a server may send it back.
-    texts: tuple[str, ...] = ()
-
-    @classmethod
-    def of(cls, place: str, name: str, username: str, secret: str) -> "Secret":
-        """`place`: bearer, basic, header or query; `name` of the header or parameter."""
-        match place:
-            case "basic":
-                pair = base64.b64encode(f"{username}:{secret}".encode()).decode()
-                return cls(("Authorization", f"Basic {pair}"), None, _forms(pair, secret))
-            case "header":
-                return cls((name, secret), None, _forms(secret))
-            case "query":
-                return cls(None, (name, secret), _forms(secret))
-        return cls(("Authorization", f"Bearer {secret}"), None, _forms(secret))
-
-
-def _forms(*secrets: str) -> tuple[str, ...]:
-    ways = (str, quote, quote_plus, _in_json, lambda text: _in_json(text).replace("/", "\\/"))
-    return tuple({way(secret) for secret in secrets for way in ways})
-
-
-def _in_json(text: str) -> str:
-    return json.dumps(text)[1:-1]
 
 
 @dataclass(frozen=True)
@@ -67,32 +37,45 @@ class Parts:
     body: bytes | None
     # The body as people may see it, where that is something else.
     body_shown: bytes | None = None
+    # What is not to be seen of it, besides.
+    veil: Veil = NOTHING_HIDDEN
 
     def shown(self, secret: Secret | None) -> dict[str, Any]:
         """For logs: the secret is there, but not its value."""
-        headers = [list(pair) for pair in masked(self.headers)]
-        url = masked_url(self.url)
+        headers = [[name, self.veil.over(value)] for name, value in masked(self.headers)]
+        url = self.veil.over(masked_url(self.url))
         if secret and secret.header:
             headers.append([secret.header[0], MASK])
         if secret and secret.parameter:
             url = _joined(url, readable_query([(secret.parameter[0], MASK)]))
         body = (self.body_shown or self.body or b"").decode("utf-8", "replace")
-        return {"method": self.method, "url": url, "headers": headers, "body": body}
+        shown = self.veil.over(body)
+        return {"method": self.method, "url": url, "headers": headers, "body": shown}
 
     def request(self, secret: Secret | None) -> Request:
-        headers, url = self.headers, self.url
-        if secret and secret.header:
+        headers, url, body = self.headers, self.url, self.body
+        if secret is None:
+            return Request(self.method, url, headers, body, deadline=SECONDS)
+        if secret.header:
             headers = (*headers, secret.header)
-        if secret and secret.parameter:
+        if secret.parameter:
             url = _with_query(url, [secret.parameter])
-        return Request(self.method, url, headers, self.body, deadline=SECONDS)
+        if secret.inline:
+            url = placed_in_url(url, secret.inline)
+            headers = tuple((n, v.replace(MARK, secret.inline)) for n, v in headers)
+            body = body and placed_in_body(body, secret.inline, self._content_type)
+        return Request(self.method, url, headers, body, deadline=SECONDS, bound=secret.bound)
+
+    @property
+    def _content_type(self) -> str:
+        return next((v for name, v in self.headers if name.lower() == "content-type"), "")
 
     def secrets(self, secret: Secret | None) -> tuple[str, ...]:
         """What is taken out of the answer: the credential's value, and what looks like one."""
         written = [value for name, value in self.headers if names_a_secret(name)]
         # Of "Bearer abc", a server may send back the "abc" alone.
         alone = [value.split()[-1] for value in written if value]
-        return (*(secret.texts if secret else ()), *written, *alone)
+        return (*(secret.bound.texts if secret else ()), *written, *alone, *self.veil.texts)
 
 
 def build(
@@ -103,18 +86,18 @@ def build(
     body_type: str,
     fields: Sequence[Mapping[str, str]],
     body: str,
+    veil: Veil = NOTHING_HIDDEN,
 ) -> Parts:
-    """Fill in the attributes. Raises LiquidError."""
-    address = _render(run, "url", url, "url").strip()
-    named = [
-        (row["name"], _render(run, row["name"], row["value"], "header").strip()) for row in headers
-    ]
+    """Fill in the attributes; `{{ credential }}` stays a mark. Raises LiquidError."""
+    render = partial(_render, run, veil)
+    address = render("url", url, "url").strip()
+    named = [(row["name"], render(row["name"], row["value"], "header").strip()) for row in headers]
     content: bytes | None = None
     shown: bytes | None = None
     kind = ""
     match body_type:
         case "query" | "form" | "multipart":
-            pairs = [(row["name"], _render(run, row["name"], row["value"])) for row in fields]
+            pairs = [(row["name"], render(row["name"], row["value"])) for row in fields]
             if body_type == "multipart":
                 content, kind = encode_multipart_formdata(pairs)
                 shown = encode_multipart_formdata(masked(pairs), kind.partition("boundary=")[2])[0]
@@ -124,25 +107,29 @@ def build(
                 content, kind = urlencode(pairs).encode(), "application/x-www-form-urlencoded"
                 shown = readable_query(masked(pairs)).encode()
         case "json":
-            value = run.render_json("body", _document(body))
+            value = run.render_json("body", _document(marked(body)))
+            if veil.texts:
+                run.went_in("body", veil.over(value))
             content = json.dumps(value, ensure_ascii=False, separators=(",", ":")).encode(
                 "utf-8", "backslashreplace"
             )
             kind = "application/json"
         case "raw":
-            content = run.render("body", body).encode("utf-8", "backslashreplace")
+            content = render("body", body).encode("utf-8", "backslashreplace")
     if kind and not any(name.lower() == "content-type" for name, _ in named):
         named.append(("Content-Type", kind))
-    return Parts(method, address, tuple(named), content, shown)
+    return Parts(method, address, tuple(named), content, shown, veil)
 
 
-def _render(run: Performing, name: str, text: str, place: str = "plain") -> str:
+def _render(run: Performing, veil: Veil, name: str, text: str, place: str = "plain") -> str:
     """As `run.render`, but what looks like a secret is not in the timeline."""
-    rendered = run.render(name, text, place)
+    rendered = run.render(name, marked(text), place)
     if name == "url":
-        run.went_in(name, masked_url(rendered))
+        run.went_in(name, veil.over(masked_url(rendered)))
     elif names_a_secret(name):
         run.went_in(name, MASK)
+    elif veil.texts:
+        run.went_in(name, veil.over(rendered))
     return rendered
 
 

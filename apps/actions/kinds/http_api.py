@@ -6,14 +6,17 @@ from typing import Any
 from django.conf import settings
 from django.core.exceptions import ValidationError
 from django.db import models
+from django.utils.functional import cached_property
 
 from apps.actions.http import alerts, answers, checks, mapping, masking
+from apps.actions.http import exposed as exposing
 from apps.actions.http import request as building
 from apps.connectors.models import Action, Performing
 from apps.connectors.outcomes import Call, Done, Failed, Outcome
 from apps.connectors.registry import register
 from apps.core.fields import Column, RowsField, TemplateField
 from apps.core.http.messages import Failure, Kind, Response
+from apps.core.http.redaction import SHORTEST
 from apps.core.models import Credential
 from apps.core.vault import VaultError
 
@@ -78,6 +81,7 @@ class HttpApi(Action):
         BASIC = "basic", "User name and password (Basic)"
         HEADER = "header", "Header"
         QUERY = "query", "Parameter of the URL"
+        TEXT = "text", checks.INLINE
 
     class OverLimit(models.TextChoices):
         FAIL = "fail", 'Fail with "Rate Limit Exceeded"'
@@ -130,6 +134,8 @@ class HttpApi(Action):
         blank=True,
         help_text="For example X-Api-Key.",
     )
+    # Fingerprints of texts that look like secrets and are none, as an operator said.
+    no_secrets = models.JSONField(default=list, blank=True, editable=False)
     safe_to_repeat = models.BooleanField(
         default=False,
         help_text="When an answer is lost, nobody knows whether the API did what was asked. Tick "
@@ -152,7 +158,9 @@ class HttpApi(Action):
     )
 
     def summary(self) -> str:
-        return f"{self.method} {masking.without_literals(self.url)}" if self.url else ""
+        if not self.url:
+            return ""
+        return f"{self.method} {self._veil().over(masking.without_literals(self.url))}"
 
     def clean(self) -> None:
         errors = {
@@ -171,27 +179,62 @@ class HttpApi(Action):
             "header": self.credential_name,
         }
         error = checks.body_error(self.body_type, self.body)
-        in_url = self.body_type == self.BodyType.QUERY and self.method in building.QUERY_IN_URL
+        fields, body = self._sent()
+        texts = [row["value"] for row in (*self.headers, *fields)]
         return [
             *checks.url_problems(self.url),
             *checks.header_problems(
                 self.headers, named.get(self.credential_as, "") if secret else ""
             ),
-            *checks.parameter_problems(self.fields if in_url else []),
+            *checks.left_out_problems([self.url, body, *texts]),
+            *(one.sentence() for one in self.exposed()),
             *([error] if error else []),
             *checks.credential_problems(
                 self.credential_as, self.credential_name, secret.username if secret else None
             ),
+            *checks.inline_problems(self.credential_as if secret else "", self.url, [body, *texts]),
+            *checks.host_problems(self.url, secret),
         ]
+
+    def _sent(self) -> tuple[list[dict[str, str]], str]:
+        """The fields and the body, as far as the body's type has any."""
+        shown = self.shows_when
+        return (
+            self.fields if self.body_type in shown["fields"][1] else [],
+            self.body if self.body_type in shown["body"][1] else "",
+        )
+
+    def exposed(self) -> list[exposing.Exposed]:
+        """Secrets that stand in the request themselves, and that nobody has called harmless."""
+        found = exposing.find(self.url, self.headers, *self._sent())
+        return [one for one in found if one.fingerprint not in self.no_secrets]
+
+    def _veil(self) -> masking.Veil:
+        """(Values that are named like secrets are masked by their names.)"""
+        texts = [one.text for one in self.exposed() if not one.named or one.text in self.body]
+        inline = [building.MARK] if self.credential_as == self.As.TEXT else []
+        return masking.Veil.of([*texts, *inline])
+
+    @cached_property
+    def _hidden(self) -> masking.Veil:
+        """The veil of a thawed action, which nobody changes any more."""
+        return self._veil()
 
     @classmethod
     def exported(cls, config: dict[str, Any]) -> dict[str, Any]:
         """A draft may hold what publishing refuses: secrets that stand there themselves."""
+        url, headers, fields, body = (config[n] for n in ("url", "headers", "fields", "body"))
+        found = exposing.find(url, headers, fields, body)
+        harmless = config.get("no_secrets", [])
+        shown = {one.text for one in found if one.fingerprint in harmless}
+        hidden = [one.text for one in found if one.text not in shown]
+        veil = masking.Veil.of(text for text in hidden if len(text) >= SHORTEST)
         return {
             **config,
-            "url": masking.without_literals(config["url"]),
-            "headers": masking.rows_without_literals(config["headers"]),
-            "fields": masking.rows_without_literals(config["fields"]),
+            "url": veil.over(masking.without_literals(url, shown)),
+            "headers": veil.over(masking.rows_without_literals(headers, shown)),
+            "fields": veil.over(masking.rows_without_literals(fields, shown)),
+            "body": veil.over(body),
         }
 
     def touches_shared(self) -> bool:
@@ -207,7 +250,14 @@ class HttpApi(Action):
         except VaultError as error:
             return Failed(str(error))
         parts = building.build(
-            run, self.method, self.url, self.headers, self.body_type, self.fields, self.body
+            run,
+            self.method,
+            self.url,
+            self.headers,
+            self.body_type,
+            self.fields,
+            self.body,
+            self._hidden,
         )
         return self._call(parts, secret, 1)
 
@@ -233,7 +283,14 @@ class HttpApi(Action):
         # Decrypted once for all the runs that are performed together.
         return run.once(
             ("http secret", credential.pk, place, name),
-            lambda: building.Secret.of(place, name, credential.username, credential.reveal()),
+            lambda: building.Secret.of(
+                credential.name,
+                credential.places(),
+                place,
+                name,
+                credential.username,
+                credential.reveal(),
+            ),
         )
 
     def _answered(

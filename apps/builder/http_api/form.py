@@ -11,8 +11,9 @@ from apps.actions.http import alerts, mapping
 from apps.actions.kinds.http_api import HttpApi
 from apps.builder.given import http_samples
 from apps.builder.http_api import views
+from apps.builder.http_api.questions import HttpApiForm
 from apps.builder.kinds import KindAdmin, page_of
-from apps.builder.permissions import may_change
+from apps.builder.permissions import may_change, may_change_credentials
 from apps.builder.samples import newest_events
 from apps.connectors.models import Action, Step
 from apps.connectors.on_error import OnError
@@ -24,24 +25,44 @@ FALLBACK = {
     OnError.STOP: "Stop Executing Further Steps",
 }
 REQUEST = ["label", "method", "url", "headers", "body_type", "fields", "body"]
-CREDENTIAL = ["credential", "credential_as", "credential_name"]
+CREDENTIAL = ["credential", "may_go", "credential_as", "credential_name"]
 FAILING = ["safe_to_repeat", "over_limit", "alert_emails"]
 _NEW = "http_api new action"
 
 
 @page_of(HttpApi)
 class HttpApiAdmin(KindAdmin):
+    form = HttpApiForm
     change_form_template = "builder/http_api/form.html"
 
     def get_fieldsets(self, request: HttpRequest, obj: Any = None) -> Any:
         common = super().get_fieldsets(request, obj)[-1][1]["fields"]
         on_error = [name for name in common if name not in ("label", "enabled")]
+        asked = self._questions(request, obj)
         return [
-            (None, {"fields": REQUEST}),
-            ("Credential", {"fields": CREDENTIAL}),
+            (None, {"fields": [*REQUEST, *(name for name in asked if name == "no_secret")]}),
+            ("Credential", {"fields": [n for n in CREDENTIAL if n != "may_go" or n in asked]}),
             ("If the request fails", {"fields": [*on_error, *FAILING]}),
             ("In the flow", {"fields": ["enabled"]}),
         ]
+
+    def get_form(
+        self, request: HttpRequest, obj: Any = None, change: bool = False, **kwargs: Any
+    ) -> Any:
+        form = super().get_form(request, obj, change=change, **kwargs)
+        for name in {"may_go", "no_secret"} - self._questions(request, obj):
+            form.base_fields.pop(name, None)
+        return form
+
+    @staticmethod
+    def _questions(request: HttpRequest, action: HttpApi | None) -> set[str]:
+        """What there is to ask of this person about this action."""
+        asked = set()
+        if may_change(request) and may_change_credentials(request):
+            asked.add("may_go")
+        if may_change(request) and action is not None and action.exposed():
+            asked.add("no_secret")
+        return asked
 
     def formfield_for_dbfield(self, db_field: Any, request: HttpRequest, **kwargs: Any) -> Any:
         field = super().formfield_for_dbfield(db_field, request, **kwargs)
@@ -89,6 +110,7 @@ class HttpApiAdmin(KindAdmin):
     def save_model(self, request: HttpRequest, obj: Any, form: Any, change: bool) -> None:
         if not change:
             obj.uid = self._new_uid(request) or obj.uid
+        form.answered(request, obj)
         super().save_model(request, obj, form, change)
 
     def unsaved(self, request: HttpRequest, pk: int | None) -> tuple[Any, Step, Any]:
@@ -100,6 +122,7 @@ class HttpApiAdmin(KindAdmin):
         if not form.is_valid():
             return form, step, None
         described = form.save(commit=False)
+        form.answered(request, described)
         if action is None:
             described.step, described.uid = step, self._new_uid(request) or described.uid
         return form, step, described

@@ -3,6 +3,8 @@
 from dataclasses import dataclass
 from enum import StrEnum
 
+from apps.core.http.places import Bound
+
 Headers = tuple[tuple[str, str], ...]
 
 MIB = 1024 * 1024
@@ -18,6 +20,7 @@ class Request:
     `deadline`: seconds for everything, from the look-up of the name to the last byte.
     `max_bytes`: of the answer's body, after decompression.
     `max_redirects`: 0 returns a redirect as it is.
+    `bound`: the secret in it, which goes to the hosts of its credential only.
 
     There is no allow-list here: connections are kept and shared between requests, so what may be
     dialled belongs to the pool (its guard).
@@ -30,6 +33,7 @@ class Request:
     deadline: float = 60.0
     max_bytes: int = MIB
     max_redirects: int = 3
+    bound: Bound | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -78,6 +78,8 @@ class Transfer:
         self._sent = False
         headers.check(request)
         target = urls.read(request.url)
+        if request.bound:
+            request.bound.check(target)
         self._prepare(request, target)
 
     def _prepare(self, request: Request, target: Target) -> None:

@@ -10,7 +10,7 @@ from urllib.parse import quote, urljoin
 import idna
 
 MAX_LENGTH = 8_000
-_DEFAULT_PORT = {"http": 80, "https": 443}
+DEFAULT_PORT = {"http": 80, "https": 443}
 _PARTS = re.compile(r"(?P<scheme>[A-Za-z][A-Za-z0-9+.-]*)://(?P<host>[^/?#]*)(?P<rest>[^#]*)(#.*)?")
 _HOST = re.compile(r"(?P<name>[^:\[\]]+|\[[0-9A-Fa-f:.]+\])(:(?P<port>[0-9]{0,5}))?")
 _LABEL = r"[a-z0-9_]([a-z0-9_-]{0,61}[a-z0-9_])?"
@@ -38,7 +38,7 @@ class Target:
     def place(self) -> str:
         """The server, for sentences."""
         host = f"[{self.host}]" if ":" in self.host else self.host
-        return host if self.port == _DEFAULT_PORT[self.scheme] else f"{host}:{self.port}"
+        return host if self.port == DEFAULT_PORT[self.scheme] else f"{host}:{self.port}"
 
     def literal(self) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:
         """The address, where the host is one."""
@@ -60,7 +60,7 @@ def read(url: str) -> Target:
     if not parts:
         raise Refused("The URL must look like https://name.example/path.")
     scheme = parts["scheme"].lower()
-    if scheme not in _DEFAULT_PORT:
+    if scheme not in DEFAULT_PORT:
         raise Refused(f"Only http and https addresses are called, not {scheme}.")
     if "@" in parts["host"]:
         raise Refused(
@@ -70,11 +70,11 @@ def read(url: str) -> Target:
     if not found:
         raise Refused("The URL does not name a server.")
     host = host_name(found["name"])
-    port = int(found["port"] or _DEFAULT_PORT[scheme])
+    port = int(found["port"] or DEFAULT_PORT[scheme])
     if not 1 <= port <= 65535:
         raise Refused("The port in the URL must be between 1 and 65535.")
     shown = f"[{host}]" if ":" in host else host
-    if port != _DEFAULT_PORT[scheme]:
+    if port != DEFAULT_PORT[scheme]:
         shown += f":{port}"
     rest = quote(parts["rest"], safe=_KEPT)
     return Target(

@@ -2,10 +2,15 @@
 
 import json
 
+from apps.actions.http.checks import host_of
 from apps.actions.kinds.http_api import HttpApi
 
 
 def ask(server, **columns):
+    """With its credential, if it has one, let go there."""
+    if credential := columns.get("credential"):
+        credential.allow(host_of(server.url))
+        type(credential).objects.filter(pk=credential.pk).update(hosts=credential.hosts)
     return HttpApi, {"label": "Ask", "url": f"{server.url}/ask", **columns}
 
 

@@ -172,7 +172,7 @@ def test_attributes_and_harmless_headers_may_be_published(columns):
 )
 def test_an_incomplete_credential_is_a_problem(columns, problem):
     step = StepFactory()
-    made = CredentialFactory()
+    made = CredentialFactory(hosts="x.example")
     HttpApi.objects.create(step=step, url="https://x.example/", credential=made, **columns)
     (found,) = find_problems(step.connector)
     assert problem in found.text
