@@ -1,7 +1,7 @@
 """The form of each kind of action, generated from what the kind declares."""
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, ClassVar
 
 from django.contrib import admin, messages
 from django.db.models import ForeignKey, Model
@@ -69,6 +69,8 @@ class KindAdmin(PicksCredentials, FlowPermissions, ListAdmin):  # type: ignore[m
     kind: type[Action]
     # What its rows are edited in.
     row_inline: type[RowInline] = RowInline
+    # When fields that are no columns of the kind show, as conditional_fields has it.
+    conditions: ClassVar[dict[str, str]] = {}
     change_form_template = "builder/kind_form.html"
     formfield_overrides = TEXTS
     warn_unsaved_form = True
@@ -221,7 +223,8 @@ def admin_class(kind: type[Action], site: admin.AdminSite) -> type[KindAdmin]:
     declared = {
         "kind": kind,
         "inlines": [inline_class(row, site, page.row_inline) for row in rows],
-        "conditional_fields": {
+        "conditional_fields": page.conditions
+        | {
             field: " || ".join(f"{other} == '{value}'" for value in values)
             for field, (other, values) in _shows_when(kind).items()
         },

@@ -162,15 +162,15 @@ def test_the_list_of_a_credential_is_read_strictly(admin_client):
 
 def test_the_form_asks_whether_it_is_one(operator, server, action):
     page = kind_url(HttpApi, "change", action.pk)
-    assert "These are no secrets" not in operator.get(page).content.decode()
+    assert "It is no secret" not in operator.get(page).content.decode()
     body = {"body_type": "raw", "body": "550e8400-e29b-41d4-a716-446655440000"}
     values = fields(HttpApi, url=f"{server.url}/ask", credential="", **body)
     assert operator.post(page, values).status_code == 302
-    assert "The body: 550e…" in operator.get(page).content.decode()
+    assert "looks like a secret (550e…)" in operator.get(page).content.decode()
 
     assert operator.post(page, {**values, "no_secret": "on"}).status_code == 302
     assert not HttpApi.objects.get().exposed()
-    assert "These are no secrets" not in operator.get(page).content.decode()
+    assert "It is no secret" not in operator.get(page).content.decode()
     # Of this one that was said, not of the next one.
     other = {**values, "body": "450e8400-e29b-41d4-a716-446655440000", "no_secret": "on"}
     operator.post(page, other)

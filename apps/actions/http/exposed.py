@@ -39,14 +39,14 @@ class Exposed:
         return hashlib.sha256(self.text.encode()).hexdigest()[:16]
 
     @property
-    def hint(self) -> str:
-        """Enough to find it, too little to use it."""
-        return f"{self.text[:4]}…"
+    def finding(self) -> str:
+        """With enough of it to find it, and too little to use it."""
+        if self.named:
+            return f"{self.place}."
+        return f"{self.place} contains what looks like a secret ({self.text[:4]}…)."
 
     def sentence(self) -> str:
-        if self.named:
-            return f"{self.place}. {INSTEAD}"
-        return f"{self.place} contains what looks like a secret ({self.hint}). {INSTEAD}"
+        return f"{self.finding} {INSTEAD}"
 
 
 def find(url: str, headers: Rows, fields: Rows, body: str) -> list[Exposed]:

@@ -126,7 +126,12 @@ class HttpApi(Action):
         "in logs either.",
     )
     credential_as = models.CharField(
-        "send the credential as", max_length=6, choices=As, default=As.BEARER
+        "send the credential as",
+        max_length=6,
+        choices=As,
+        default=As.BEARER,
+        help_text="As text, it stands in the URL, in headers or in the body, wherever "
+        "{{ credential }} does.",
     )
     credential_name = models.CharField(
         "name of the header or parameter",

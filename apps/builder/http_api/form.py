@@ -1,7 +1,7 @@
 """The form: more than other kinds have, since what an API answers is seen by asking it."""
 
 import uuid
-from typing import Any
+from typing import Any, ClassVar
 
 from django.core import signing
 from django.http import HttpRequest
@@ -33,6 +33,7 @@ _NEW = "http_api new action"
 @page_of(HttpApi)
 class HttpApiAdmin(KindAdmin):
     form = HttpApiForm
+    conditions: ClassVar[dict[str, str]] = {"may_go": "credential != ''"}
     change_form_template = "builder/http_api/form.html"
 
     def get_fieldsets(self, request: HttpRequest, obj: Any = None) -> Any:

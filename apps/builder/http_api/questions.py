@@ -23,7 +23,7 @@ class HttpApiForm(forms.ModelForm):  # type: ignore[type-arg]
         help_text="Asked once for each host. Where it may go is listed at the credential.",
     )
     no_secret = forms.BooleanField(
-        required=False, label="These are no secrets", widget=UnfoldBooleanSwitchWidget
+        required=False, label="It is no secret", widget=UnfoldBooleanSwitchWidget
     )
 
     # Set by `clean`: where the credential is to be let go.
@@ -32,14 +32,10 @@ class HttpApiForm(forms.ModelForm):  # type: ignore[type-arg]
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         if "no_secret" in self.fields and self.instance.pk:
-            found = "; ".join(
-                f"{one.place.removesuffix(' contains a secret')}: {one.hint}"
-                for one in self.instance.exposed()
-            )
+            found = " ".join(one.finding for one in self.instance.exposed())
             self.fields["no_secret"].help_text = (
-                f"They look like some ({found}), so they are masked in logs and exports and keep "
-                "the flow from being published. Make credentials of them, or tick this if "
-                "everybody may read them."
+                f"{found} Logs and exports mask that, and the flow can't be published. Make a "
+                "credential of it, or tick this if everybody may read it."
             )
 
     def clean(self) -> dict[str, Any]:
