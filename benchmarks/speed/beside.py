@@ -1,15 +1,20 @@
 """make prove, PART=beside: does one connector's trouble hold up another? Written to beside.md.
 
-Two kinds of trouble: messages through a gateway that takes half a minute for each, and the deletion
-of a connector with 60,000 sleeping runs. Each is measured in pairs of windows, without and with it.
+Three kinds of trouble: messages through a gateway that takes half a minute for each, two events of
+869 KB whose texts take all the time that they get, and the deletion of a connector with 60,000
+sleeping runs. Each is measured in pairs of windows, without and with it. PROVE_BESIDE names one.
 """
 
 import http.client
+import json
+import os
 import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
 from statistics import median
+
+import psycopg
 
 from apps.core import clock
 from benchmarks.speed import machine
@@ -22,6 +27,13 @@ from tests.installation import ROOT, Installation
 RESULT = Path(__file__).parent.parent / "beside.md"
 PAIRS, SECONDS, RATE = 5, 60, 50
 LATE, SENDS_RATE, SLEEPERS = 30, 2, 60_000
+# What stalled all automations for eight minutes once: the list, and texts that go through it.
+POISON = {"items": [f"{n:020d}-{n % 97}" for n in range(33_000)]}
+TEXTS = (
+    "{{ event.items | uniq | sort | reverse | join: ',' | replace: '1', '22' | size }}",
+    "{% for a in event.items %}{% for b in event.items %}{{ a | append: b | upcase }}{% endfor %}"
+    "{% endfor %}",
+)
 # What a form and its cookie have to agree on.
 TOKEN = "b" * 32
 OPEN_JOB = "SELECT 1 FROM engine_ending WHERE state IN ('waiting', 'working') LIMIT 1"
@@ -35,16 +47,24 @@ def main(server: str) -> None:
         installation.env["SWITCHBOARD_HTTP_ALLOW"] = "127.0.0.1"
         installation.env["SWITCHBOARD_HTTP_PER_MINUTE"] = "0"
         other = connector(installation, echo, "other")
-        sender = _sender(installation)
+        sender, poisoned = _sender(installation), _poisoned(installation, echo)
         installation.serve()
         # The workers, with a gateway that speaks to the echo.
         installation._start("-m", "benchmarks.speed.gateway", echo.url)
         time.sleep(5)
         _window(installation, echo, other, 5, "warm", None)
-        gateway = _pairs(installation, echo, other, lambda mark: _send(installation, sender, mark))
-        time.sleep(LATE + 3)
-        removal = _pairs(installation, echo, other, lambda mark: _remove(installation, mark))
-    _write(server, {"slow gateway": gateway, "60,000 runs deleted": removal})
+        kinds = {
+            "slow gateway": lambda mark: _send(installation, sender, mark),
+            "two poisonous events": lambda mark: _poison(installation, poisoned),
+            "60,000 runs deleted": lambda mark: _remove(installation, mark),
+        }
+        only = os.environ.get("PROVE_BESIDE", "")
+        cases = {}
+        for name, trouble in kinds.items():
+            if only in name:
+                cases[name] = _pairs(installation, echo, other, trouble)
+                time.sleep(LATE + 3 if name == "slow gateway" else 3)
+    _write(server, cases)
 
 
 def _sender(installation: Installation) -> str:
@@ -64,6 +84,34 @@ def _send(installation: Installation, token: str, mark: str) -> threading.Thread
     posts = Posts(installation, token, SENDS_RATE, of(SECONDS), lambda n: f"{mark}-{n}")
     posts.more = lambda n: {"to": f"+49151{abs(hash((mark, n))) % 10**8:08d}"}
     return posts
+
+
+def _poisoned(installation: Installation, echo: Echo) -> str:
+    """A connector with two texts that never end by themselves; its token."""
+    calls = [{"url": f"{echo.url}/poison", "body_type": "raw", "body": text} for text in TEXTS]
+    return str(
+        installation.python(
+            "from apps.actions.kinds.http_api import HttpApi\n"
+            "from tests.factories import published\n"
+            f"made = published([(HttpApi, call) for call in {calls!r}], name='poisoned')\n"
+            "print(json.dumps(made.token))"
+        )
+    )
+
+
+def _poison(installation: Installation, token: str) -> threading.Thread:
+    """Two of them, at a third and at two thirds of the window."""
+
+    def post() -> None:
+        for _ in range(2):
+            time.sleep(of(SECONDS) / 3)
+            connection = http.client.HTTPConnection(installation.url.removeprefix("http://"))
+            headers = {"Content-Type": "application/json"}
+            connection.request("POST", f"/hooks/{token}", json.dumps(POISON), headers)
+            status = connection.getresponse().status
+            assert status == 202, status
+
+    return threading.Thread(target=post)
 
 
 def _remove(installation: Installation, mark: str) -> threading.Thread:
@@ -125,11 +173,20 @@ def _pairs(
         mark = f"{time.monotonic_ns()}-{number}"
         # Prepared before the first window: both see the same tables, and rest from the same writes.
         beside = trouble(f"trouble{mark}")
+        settle(installation)
         plain = _window(installation, echo, other, of(SECONDS), f"plain{mark}", None)
         troubled = _window(installation, echo, other, of(SECONDS), f"beside{mark}", beside)
         pairs.append((plain, troubled))
         print(f"p99 {at(plain, 99):.1f} ms, beside it {at(troubled, 99):.1f} ms", flush=True)
     return pairs
+
+
+def settle(installation: Installation) -> None:
+    """What the server would do of itself in the minutes after rows were made in bulk: else it does
+    so in the first window."""
+    with psycopg.connect(installation.env["DATABASE_URL"], autocommit=True) as connection:
+        connection.execute("VACUUM ANALYZE")
+        connection.execute("CHECKPOINT")
 
 
 def _window(
@@ -159,7 +216,8 @@ def _write(server: str, cases: dict[str, list[Pair]]) -> None:
         f"{machine.shape(server)}. Events are posted to one connector at {RATE} a second for "
         f"{SECONDS} s; milliseconds from each post to its call. In the second window of a pair, "
         f"another connector sends {SENDS_RATE} messages a second through a gateway that takes "
-        f"{LATE} s for each, or a connector with {SLEEPERS:,} sleeping runs is deleted.",
+        f"{LATE} s for each, two events of {len(json.dumps(POISON)) // 1000} KB come to texts that "
+        f"never end by themselves, or a connector with {SLEEPERS:,} sleeping runs is deleted.",
         "",
         "| trouble | pair | without: p50 | p99 | with: p50 | p99 | p99 ratio |",
         "|---|---|---|---|---|---|---|",
