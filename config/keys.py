@@ -92,6 +92,8 @@ class KeyRing:
 def ensure_keys() -> None:
     """Make the keys of a new installation, and the vault's first one where it is missing; refuse
     where a database has lost its own."""
+    # The embedded database goes there as well, wherever the keys are.
+    data_dir().mkdir(parents=True, exist_ok=True, mode=0o700)
     if keys_file().exists():
         ring = KeyRing()
         if not ring.keys():
@@ -105,7 +107,6 @@ def ensure_keys() -> None:
             f"The database {database} is there, but its keys are not: restore {keys_file()} from "
             "your backup, or move the database away to begin anew."
         )
-    data_dir().mkdir(parents=True, exist_ok=True, mode=0o700)
     descriptor = os.open(keys_file(), os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
     with os.fdopen(descriptor, "w") as file:
         vault = [{"version": 1, "key": _new_key()}]

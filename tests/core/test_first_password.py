@@ -107,3 +107,13 @@ def test_the_data_directory_is_private_whatever_the_umask_was(tmp_path):
         path.chmod(0o777)
     set_up()
     assert [name for name in open_to_others() if name != "static"] == []
+
+
+@pytest.mark.once
+def test_keys_in_the_environment_need_no_directory_made_by_hand(tmp_path):
+    home = tmp_path / "data"
+    names = ("PATH", "SWITCHBOARD_SECRET_KEY", "SWITCHBOARD_VAULT_KEYS")
+    env = {"SWITCHBOARD_DATA_DIR": str(home), **{name: os.environ[name] for name in names}}
+    command = [sys.executable, "manage.py", "setup"]
+    subprocess.run(command, cwd=ROOT, env=env, check=True, capture_output=True)
+    assert (home / "switchboard.sqlite3").exists() and stat.S_IMODE(home.stat().st_mode) == 0o700
