@@ -9,6 +9,7 @@ VIEW = "connectors.view_connector"
 ADD = "connectors.add_connector"
 CHANGE = "connectors.change_connector"
 DELETE = "connectors.delete_connector"
+PICK_CREDENTIAL = "core.view_credential"
 
 
 def may_view(request: HttpRequest) -> bool:
@@ -21,6 +22,11 @@ def may_add(request: HttpRequest) -> bool:
 
 def may_change(request: HttpRequest) -> bool:
     return request.user.has_perm(CHANGE)
+
+
+def may_use_credentials(request: HttpRequest) -> bool:
+    """Whether one may let connectors and actions use them; nobody sees a secret."""
+    return request.user.has_perm(PICK_CREDENTIAL)
 
 
 class FlowPermissions:
