@@ -189,7 +189,10 @@ MAX_SHEET_BYTES = env.number("SWITCHBOARD_MAX_SHEET_BYTES", 20 * 1024 * 1024)
 # Tables that are imported, and how long they and exports are kept (docs/import.md).
 MAX_UPLOAD_BYTES = env.number("SWITCHBOARD_MAX_UPLOAD_BYTES", 50 * 1024 * 1024)
 TRANSFER_DAYS = env.number("SWITCHBOARD_TRANSFER_DAYS", 7)
-DATA_UPLOAD_MAX_MEMORY_SIZE = max(MAX_PAYLOAD_BYTES, 2_621_440)
+# The file of an import travels through its review in a field of the form, four letters for each
+# three bytes, beside a few short fields.
+_REVIEWED_BYTES = MAX_IMPORT_BYTES * 4 // 3 + 64 * 1024
+DATA_UPLOAD_MAX_MEMORY_SIZE = max(MAX_PAYLOAD_BYTES, 2_621_440, _REVIEWED_BYTES)
 # A connector page may carry 200 actions' worth of fields; webhooks are capped by size instead.
 DATA_UPLOAD_MAX_NUMBER_FIELDS = 5_000
 # Events that one connector takes in a minute, counted by each web process for itself.

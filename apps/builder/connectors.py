@@ -14,7 +14,7 @@ from unfold.admin import ModelAdmin, TabularInline
 from unfold.decorators import display
 from unfold.widgets import UnfoldAdminExpandableTextareaWidget
 
-from apps.builder import flow_views, manual_views, publish_views, transfer_views
+from apps.builder import flow_views, import_views, manual_views, publish_views, transfer_views
 from apps.builder.flow import CHANGED, DRAFT, LIVE, OFF, STATES, state_of
 from apps.builder.links import crumbs, flow_url
 from apps.builder.permissions import PicksCredentials, may_add, may_change, may_view
@@ -286,5 +286,5 @@ class ConnectorAdmin(PicksCredentials, RefusesUsed, ModelAdmin):  # type: ignore
 
     def get_urls(self) -> list[Any]:
         view = self.admin_site.admin_view
-        own = [flow_views, publish_views, manual_views, transfer_views]
+        own = [flow_views, publish_views, manual_views, import_views, transfer_views]
         return [*(url for pages in own for url in pages.urls(view)), *super().get_urls()]

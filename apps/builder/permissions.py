@@ -11,6 +11,7 @@ VIEW = "connectors.view_connector"
 ADD = "connectors.add_connector"
 CHANGE = "connectors.change_connector"
 DELETE = "connectors.delete_connector"
+PICK_CREDENTIAL = "core.view_credential"
 
 
 def may_view(request: HttpRequest) -> bool:
@@ -27,7 +28,7 @@ def may_change(request: HttpRequest) -> bool:
 
 def may_use_credentials(request: HttpRequest) -> bool:
     """Whoever sees that they are there may choose one; their values nobody sees."""
-    return request.user.has_perm("core.view_credential") or may_change_credentials(request)
+    return request.user.has_perm(PICK_CREDENTIAL) or may_change_credentials(request)
 
 
 def may_change_credentials(request: HttpRequest) -> bool:

@@ -1,9 +1,8 @@
-"""*Export* as a file, *Import* from one, and *Restore into draft* of a revision."""
+"""*Export* as a file, and *Restore into draft* of a revision."""
 
 from collections.abc import Callable
 from typing import Any
 
-from django.conf import settings
 from django.contrib import messages
 from django.core.exceptions import PermissionDenied
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
@@ -14,17 +13,15 @@ from django.views.decorators.http import require_http_methods, require_safe
 from apps.builder.flow_views import find
 from apps.builder.links import crumbs, export_url, flow_url
 from apps.builder.pages import page
-from apps.builder.permissions import may_add, may_change, may_view
+from apps.builder.permissions import may_change, may_view
 from apps.builder.publish_views import log
 from apps.connectors.draft import StaleDraft
 from apps.connectors.exporting import export, file_name
-from apps.connectors.importing import Imported, import_into, import_new, restore
+from apps.connectors.importing import restore
 from apps.connectors.models import Connector, Revision
 from apps.connectors.publish import has_unpublished_changes
 from apps.connectors.reading import NotImportable
 from apps.core.outside import sandboxed
-
-NEW, REPLACE = "new", "replace"
 
 
 @require_safe
@@ -41,75 +38,6 @@ def export_file(request: HttpRequest, pk: int, number: int | None = None) -> Htt
 
 def _revision(connector: Connector, number: int) -> Revision:
     return get_object_or_404(connector.revisions, number=number)
-
-
-# --- import ---------------------------------------------------------------------------------------
-
-
-@require_http_methods(["GET", "HEAD", "POST"])
-def import_page(request: HttpRequest) -> HttpResponse:
-    if not may_add(request):
-        raise PermissionDenied
-    error = ""
-    if request.method == "POST":
-        try:
-            return _imported(request, _import(request))
-        except NotImportable as refused:
-            error = str(refused)
-    context = {
-        "crumbs": crumbs(None, "Import"),
-        "title": "Import a connector",
-        "error": error,
-        "name": request.POST.get("name", ""),
-        "into": request.POST.get("into", NEW),
-        "replaced": request.POST.get("replaced", ""),
-        "connectors": Connector.objects.only("name") if may_change(request) else [],
-    }
-    return page(request, "builder/import.html", context)
-
-
-def _import(request: HttpRequest) -> Imported:
-    upload: Any = request.FILES.get("file")
-    if upload is None:
-        raise NotImportable("Choose the file that was exported.")
-    # No more than is looked at, however large the upload is.
-    raw = upload.read(settings.MAX_IMPORT_BYTES + 1)
-    if request.POST.get("into") != REPLACE:
-        return import_new(raw, request.POST.get("name", ""))
-    if not may_change(request):
-        raise PermissionDenied
-    chosen = request.POST.get("replaced", "")
-    known = Connector.objects.filter(pk=int(chosen) if _is_id(chosen) else 0).first()
-    if known is None:
-        raise NotImportable("Choose the connector whose draft is replaced.")
-    return import_into(known, raw)
-
-
-def _is_id(text: str) -> bool:
-    return text.isdecimal() and len(text) < 19
-
-
-def _imported(request: HttpRequest, imported: Imported) -> HttpResponse:
-    connector = imported.connector
-    if request.POST.get("into") == REPLACE:
-        log(request, connector, "Replaced the draft by an imported file.")
-        done = f'The draft of "{connector}" was replaced.'
-    else:
-        log(request, connector, "Imported from a file.")
-        done = f'Connector "{connector}" was imported.'
-    messages.success(request, f"{done} Look at it, then publish it.")
-    _tell(request, imported.unresolved)
-    seen = may_view(request)
-    return HttpResponseRedirect(flow_url(connector.pk) if seen else request.path)
-
-
-def _tell(request: HttpRequest, unresolved: list[str]) -> None:
-    """The first thing that is missing, and how many more stand at their actions."""
-    if not unresolved:
-        return
-    more = len(unresolved) - 1
-    rest = f" {more} more {'is' if more == 1 else 'are'} marked below." if more else ""
-    messages.warning(request, unresolved[0] + rest)
 
 
 # --- restore --------------------------------------------------------------------------------------
@@ -146,18 +74,30 @@ def restore_page(request: HttpRequest, pk: int, number: int) -> HttpResponse:
 
 def _restored(request: HttpRequest, connector: Connector, revision: Revision) -> HttpResponse:
     version = request.POST.get("version", "")
-    unresolved = restore(connector, revision, int(version) if _is_id(version) else -1)
+    unresolved = restore(connector, revision, int(version) if is_id(version) else -1)
     log(request, connector, f"Restored revision {revision.number} into the draft.")
     messages.success(request, f"The draft is revision {revision.number} again.")
-    _tell(request, unresolved)
+    tell(request, unresolved)
     return HttpResponseRedirect(flow_url(connector.pk))
+
+
+def is_id(text: str) -> bool:
+    return text.isdecimal() and len(text) < 19
+
+
+def tell(request: HttpRequest, unresolved: list[str]) -> None:
+    """The first thing that is missing, and how many more stand at their actions."""
+    if not unresolved:
+        return
+    more = len(unresolved) - 1
+    rest = f" {more} more {'is' if more == 1 else 'are'} marked below." if more else ""
+    messages.warning(request, unresolved[0] + rest)
 
 
 def urls(view: Callable[..., Any]) -> list[URLPattern]:
     export_, name = view(export_file), "connectors_connector_export"
     revision = "<int:pk>/revisions/<int:number>"
     return [
-        path("import/", view(import_page), name="connectors_connector_import"),
         path("<int:pk>/export/", export_, name=name),
         path(f"{revision}/export/", export_, name=name),
         path(f"{revision}/restore/", view(restore_page), name="connectors_connector_restore"),

@@ -9,6 +9,7 @@ from django.db import models
 from django.utils.text import slugify
 
 from apps.connectors.on_error import WhatOnError
+from apps.connectors.reach import Reach
 from apps.core.fields import JsonText
 
 if TYPE_CHECKING:
@@ -166,6 +167,14 @@ class Action(WhatOnError):
     def exported(cls, config: dict[str, Any]) -> dict[str, Any]:
         """The frozen columns as they may leave the installation: without secrets."""
         return config
+
+    @classmethod
+    def reaches(
+        cls, config: dict[str, Any], refs: dict[str, Any], rows: dict[str, Any]
+    ) -> list[Reach]:
+        """What it calls, writes to, uses and hands on to, read from its frozen form, for who is to
+        accept a flow that others wrote. A test walks all kinds for columns that are not told."""
+        return []
 
     def touches_shared(self) -> bool:
         """Whether performing writes rows that runs of other contacts write too (counters, tags

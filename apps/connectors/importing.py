@@ -12,21 +12,24 @@ from apps.connectors.frozen import Document
 from apps.connectors.models import Connector, Revision
 from apps.connectors.publish import has_unpublished_changes, is_unchanged_again
 from apps.connectors.reading import SETTINGS, NotImportable, read
-from apps.connectors.references import by_name, not_found
+from apps.connectors.references import by_name, left_out, not_found
 from apps.connectors.writing import write_columns, write_draft
 from apps.core.models import Credential
 
 
 @dataclass(frozen=True)
 class Imported:
-    """`unresolved` has one sentence for each thing that the file names and that is not here."""
+    """`unresolved` has one sentence for each thing that the file names and that is not here, and
+    `of_settings` those of them that are about the settings; None where the settings stayed."""
 
     connector: Connector
     unresolved: list[str]
+    of_settings: list[str] | None = None
 
 
-def import_new(raw: bytes, name: str = "") -> Imported:
-    """A new connector with the draft and the settings of the file; never published."""
+def import_new(raw: bytes, name: str = "", may_use_credentials: bool = True) -> Imported:
+    """A new connector with the draft and the settings of the file; never published. Credentials are
+    left out where whoever imports it may not use them."""
     document = read(raw)
     name = " ".join((name or document["connector"]["name"]).split())
     if Connector.objects.filter(name=name).exists():
@@ -38,20 +41,22 @@ def import_new(raw: bytes, name: str = "") -> Imported:
         connector = Connector(name=name)
         if not Connector.objects.filter(uid=document["connector"]["uid"]).exists():
             connector.uid = document["connector"]["uid"]
-        unresolved = _write_settings(connector, document["settings"])
-        unresolved += write_draft(connector, document)
+        of_settings = _write_settings(connector, document["settings"], may_use_credentials)
+        of_actions = write_draft(connector, document, may_use_credentials)
         draft.bump(connector.pk)
     connector.refresh_from_db()
-    return Imported(connector, unresolved)
+    return Imported(connector, [*of_settings, *of_actions], of_settings)
 
 
-def _write_settings(connector: Connector, frozen: Document) -> list[str]:
+def _write_settings(connector: Connector, frozen: Document, may_use_credentials: bool) -> list[str]:
     values = {name: frozen[name] for name in SETTINGS if name in frozen}
     ref: Document | None = frozen.get("credential")
-    credential = _credential(ref) if ref else None
+    credential = _credential(ref) if ref and may_use_credentials else None
     write_columns(connector, {**values, "name": connector.name}, {"credential": credential})
     if ref is None or credential is not None:
         return []
+    if not may_use_credentials:
+        return [left_out(ref)]
     return [not_found(Connector._meta.get_field("credential"), ref)]
 
 
@@ -61,9 +66,9 @@ def _credential(ref: Document) -> Any:
     return found if found is not None and ref.get("kind", found.kind) == found.kind else None
 
 
-def import_into(connector: Connector, raw: bytes) -> Imported:
+def import_into(connector: Connector, raw: bytes, may_use_credentials: bool = True) -> Imported:
     """Replace the draft of `connector`. Its name and what is in force at once stay as they are."""
-    return Imported(connector, _replace(connector, read(raw)))
+    return Imported(connector, _replace(connector, read(raw), may_use_credentials))
 
 
 def restore(connector: Connector, revision: Revision, version: int) -> list[str]:
@@ -75,10 +80,12 @@ def restore(connector: Connector, revision: Revision, version: int) -> list[str]
 
 
 @transaction.atomic
-def _replace(connector: Connector, document: Document) -> list[str]:
+def _replace(
+    connector: Connector, document: Document, may_use_credentials: bool = True
+) -> list[str]:
     draft.bump(connector.pk)  # also the lock that serialises edits
     connector.refresh_from_db()
-    unresolved = write_draft(connector, document)
+    unresolved = write_draft(connector, document, may_use_credentials)
     if not has_unpublished_changes(connector):
         is_unchanged_again(connector)
     return unresolved

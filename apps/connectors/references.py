@@ -7,21 +7,24 @@ from django.db import models
 
 from apps.connectors.frozen import Document
 from apps.connectors.models import Connector
-from apps.core.models import Installation
+from apps.core.models import Credential, Installation
 
 
 class References:
     """Resolves the references of one document for the connector that it is written into."""
 
-    def __init__(self, document: Document, connector: Connector) -> None:
+    def __init__(
+        self, document: Document, connector: Connector, may_use_credentials: bool = True
+    ) -> None:
         self.is_home = document["installation"] == str(Installation.current().uid)
         self.own_name = document["connector"]["name"]
         self.connector = connector
+        self.may_use_credentials = may_use_credentials
 
     def find(self, field: Any, ref: Document | None) -> models.Model | None:
         """The row that a foreign key is to point at; None when there is no such row. A connector
         that names itself goes on naming itself, also as a copy."""
-        if ref is None:
+        if ref is None or self._withholds(field):
             return None
         if field.related_model is Connector and ref["name"] == self.own_name:
             return self.connector
@@ -29,12 +32,27 @@ class References:
         by_id = _by_id(rows, ref.get("id")) if self.is_home else None
         return by_id or by_name(rows, ref["name"])
 
+    def why_not(self, field: Any, ref: Document, lost: str = "") -> str:
+        """One sentence about a reference that was not found; `lost` is what goes with one that its
+        row can't be without."""
+        return left_out(ref, lost) if self._withholds(field) else not_found(field, ref, lost)
+
+    def _withholds(self, field: Any) -> bool:
+        return field.related_model is Credential and not self.may_use_credentials
+
 
 def not_found(field: Any, ref: Document, lost: str = "") -> str:
-    """One sentence; `lost` is what goes with a reference that its row can't be without."""
     what = str(field.related_model._meta.verbose_name).capitalize()
     also = f" ({lost})" if lost else ""
     return f'{what} "{ref["name"]}"{also} does not exist here: create it or choose another one.'
+
+
+def left_out(ref: Document, lost: str = "") -> str:
+    """The same words whether there is such a credential or not: who may not use them doesn't learn
+    which there are."""
+    also = f" ({lost})" if lost else ""
+    left_out = f'Credential "{ref["name"]}"{also} was left out'
+    return f"{left_out}: whoever imported it may not use credentials."
 
 
 def _by_id(rows: "models.QuerySet[Any]", pk: Any) -> models.Model | None:

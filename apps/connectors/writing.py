@@ -18,12 +18,14 @@ from apps.connectors.frozen import (
 )
 from apps.connectors.models import Action, Connector, FieldMapping, Step
 from apps.connectors.reading import NotImportable
-from apps.connectors.references import References, not_found
+from apps.connectors.references import References
 from apps.connectors.rows import fill
 from apps.connectors.uids import Uids
 
 
-def write_draft(connector: Connector, document: Document) -> list[str]:
+def write_draft(
+    connector: Connector, document: Document, may_use_credentials: bool = True
+) -> list[str]:
     """Make the draft of `connector`, which is saved, what `document` says; it is in today's shape
     (`completing.completed`). Belongs into a transaction: raises NotImportable half-way.
 
@@ -33,7 +35,7 @@ def write_draft(connector: Connector, document: Document) -> list[str]:
     write_columns(connector, frozen_columns(document), {})
     _write_mapping(connector, document["mapping"])
     uids = Uids(document, connector)
-    references = References(document, connector)
+    references = References(document, connector, may_use_credentials)
     connector.steps.all().delete()
     sentences: list[str] = []
     for position, frozen in enumerate(document["steps"]):
@@ -114,7 +116,7 @@ class ActionWriter:
                 ref = frozen["refs"][field.name]
                 refs[field.name] = self.references.find(field, ref)
                 if ref is not None and refs[field.name] is None:
-                    self.unresolved.append(not_found(field, ref, lost))
+                    self.unresolved.append(self.references.why_not(field, ref, lost))
         return refs
 
     def _write_row(self, model: type[models.Model], frozen: Document, name: str) -> None:

@@ -1,9 +1,12 @@
 """Delay: cancel sleeping runs by identifier."""
 
+from typing import Any
+
 from django.db import models
 
 from apps.connectors.models import Action, Connector, Performing
 from apps.connectors.outcomes import Done, Outcome, Stop
+from apps.connectors.reach import CONNECTOR, Reach, referred
 from apps.connectors.registry import register
 from apps.core.fields import TemplateField
 from apps.engine import delays
@@ -35,6 +38,13 @@ class CancelDelay(Action):
         if not (self.pk and self.targets.all()):
             return ["Add a connector and the identifier of the delay to cancel."]
         return []
+
+    @classmethod
+    def reaches(
+        cls, config: dict[str, Any], refs: dict[str, Any], rows: dict[str, Any]
+    ) -> list[Reach]:
+        named = [row["refs"]["connector"] for row in rows["targets"]]
+        return [each for ref in named for each in referred(CONNECTOR, ref, "delays are cancelled")]
 
     def touches_shared(self) -> bool:
         return True

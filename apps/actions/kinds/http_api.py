@@ -13,6 +13,7 @@ from apps.actions.http import exposed as exposing
 from apps.actions.http import request as building
 from apps.connectors.models import Action, Performing
 from apps.connectors.outcomes import Call, Done, Failed, Outcome
+from apps.connectors.reach import CREDENTIAL, RECIPIENT, URL, Reach, referred
 from apps.connectors.registry import register
 from apps.core.fields import Column, RowsField, TemplateField
 from apps.core.http.messages import Failure, Kind, Response
@@ -241,6 +242,19 @@ class HttpApi(Action):
             "fields": veil.over(masking.rows_without_literals(fields, shown)),
             "body": veil.over(body),
         }
+
+    @classmethod
+    def reaches(
+        cls, config: dict[str, Any], refs: dict[str, Any], rows: dict[str, Any]
+    ) -> list[Reach]:
+        url = cls.exported(config)["url"]
+        sent_as = cls.As(config["credential_as"]).label
+        alerted = checks.addresses(config["alert_emails"])
+        return [
+            *([Reach(URL, f"{config['method']} {url}")] if url.strip() else []),
+            *referred(CREDENTIAL, refs["credential"], f"sent as: {sent_as}"),
+            *(Reach(RECIPIENT, address, "alert when a request has failed") for address in alerted),
+        ]
 
     def touches_shared(self) -> bool:
         return bool(settings.HTTP_PER_MINUTE)

@@ -1,9 +1,12 @@
 """Notification: hand the event to another connector."""
 
+from typing import Any
+
 from django.db import models
 
 from apps.connectors.models import Action, Connector, Performing
 from apps.connectors.outcomes import Done, Failed, Outcome
+from apps.connectors.reach import CONNECTOR, Reach, referred
 from apps.connectors.registry import register
 from apps.engine import routing
 
@@ -35,6 +38,12 @@ class RouteToConnector(Action):
 
     def problems(self) -> list[str]:
         return [] if self.connector_id else ["Choose the connector to route to."]
+
+    @classmethod
+    def reaches(
+        cls, config: dict[str, Any], refs: dict[str, Any], rows: dict[str, Any]
+    ) -> list[Reach]:
+        return referred(CONNECTOR, refs["connector"], "gets the event")
 
     def perform(self, run: Performing) -> Outcome:
         target = run.ref(self, "connector")

@@ -1,9 +1,12 @@
 """Notification: queue a message for one or several numbers."""
 
+from typing import Any
+
 from django.db import models
 
 from apps.connectors.models import Action, Performing
 from apps.connectors.outcomes import Done, Failed, Outcome
+from apps.connectors.reach import CHANNEL, RECIPIENT, Reach, referred
 from apps.connectors.registry import register
 from apps.core.fields import Column, RowsField, TemplateField
 from apps.messaging import gate
@@ -58,6 +61,13 @@ class SendMessage(Action):
         if not self.text.strip():
             found.append("Write the message.")
         return found
+
+    @classmethod
+    def reaches(
+        cls, config: dict[str, Any], refs: dict[str, Any], rows: dict[str, Any]
+    ) -> list[Reach]:
+        recipients = [Reach(RECIPIENT, row["to"]) for row in config["recipients"]]
+        return [*recipients, *referred(CHANNEL, refs["channel"])]
 
     def perform(self, run: Performing) -> Outcome:
         channel = run.ref(self, "channel")

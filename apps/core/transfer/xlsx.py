@@ -17,6 +17,7 @@ from collections.abc import Iterator, Sequence
 from datetime import date, datetime, time
 from typing import IO, Any
 
+from defusedxml.common import DefusedXmlException
 from openpyxl.cell.text import Text
 from openpyxl.reader.excel import ExcelReader
 from openpyxl.xml.constants import SHARED_STRINGS, SHEET_MAIN_NS
@@ -34,6 +35,10 @@ LARGEST_WHOLE = 16 * MB
 DAMAGED = (
     "The workbook is damaged or not a real one: open it in Excel and save it again, or save it "
     "as CSV."
+)
+ENTITIES = (
+    "The workbook declares XML entities, which no real one does: open it in Excel and save it "
+    "again, or save it as CSV."
 )
 
 
@@ -54,11 +59,18 @@ def main(limit: int, columns: int) -> None:
             out.write(line)
     except Refused as refused:
         last = {"refused": str(refused)}
-    except Exception:
+    except Exception as error:
         # A library that parses what strangers made may raise anything.
-        last = {"refused": DAMAGED}
+        last = {"refused": ENTITIES if _declares_entities(error) else DAMAGED}
     out.write(json.dumps(last) + "\n")
     out.flush()
+
+
+def _declares_entities(error: BaseException | None) -> bool:
+    """openpyxl parses with defusedxml, which is installed with us, and wraps what that raises."""
+    while error is not None and not isinstance(error, DefusedXmlException):
+        error = error.__cause__ or error.__context__
+    return error is not None
 
 
 def _lines(found: Iterator[list[str]]) -> Iterator[str]:

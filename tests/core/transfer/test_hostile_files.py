@@ -169,17 +169,6 @@ def test_a_workbook_that_lies_about_its_size(settings):
     assert refusal(bytes(bomb.replace(size, (99).to_bytes(4, "little"))), "a.xlsx")
 
 
-def test_entities_that_multiply():
-    levels = "".join(f'<!ENTITY l{n} "{f"&l{n - 1};" * 10}">' for n in range(1, 12))
-    doctype = f'<!DOCTYPE x [<!ENTITY l0 "lol">{levels}]>'.encode()
-    raw = rewritten(
-        book(["phone"], ["1"]),
-        "xl/worksheets/sheet1.xml",
-        lambda xml: doctype + xml.replace(b"<t>", b"<t>&l11;"),
-    )
-    assert "damaged" in refusal(raw, "a.xlsx")
-
-
 def test_other_zip_files_and_damaged_workbooks():
     assert refusal(zipped(some_xml="x"), "a.zip") == (
         "The file is no Excel workbook: save it as .xlsx or CSV."
