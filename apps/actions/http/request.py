@@ -10,6 +10,7 @@ from urllib.parse import quote, quote_plus, urlencode
 
 from urllib3.filepost import encode_multipart_formdata
 
+from apps.actions.http import raw
 from apps.actions.http.masking import (
     MASK,
     masked,
@@ -130,7 +131,7 @@ def build(
             )
             kind = "application/json"
         case "raw":
-            content = run.render("body", body).encode("utf-8", "backslashreplace")
+            content = run.render("body", body, raw.place(named)).encode("utf-8", "backslashreplace")
     if kind and not any(name.lower() == "content-type" for name, _ in named):
         named.append(("Content-Type", kind))
     return Parts(method, address, tuple(named), content, shown)
