@@ -61,6 +61,7 @@ def as_text(value: Any) -> str:
 
 
 # How a value is written into each place. The text around it is the operator's own, left as it is.
+# Where that depends on the text around it, the place has a module of its own: json_text.
 PLACES: dict[str, Callable[[str], str]] = {
     "plain": lambda text: text,
     "url": lambda text: quote(text, safe=""),
@@ -141,7 +142,7 @@ class _Tokens(TokenStream):
         return _Tokens(super().into_inner(tag=tag, eat=eat).tokens)
 
 
-class _Output(Output):
+class OutputTag(Output):
     node_class = EncodingNode
 
     def parse(self, stream: TokenStream) -> OutputNode:
@@ -174,7 +175,7 @@ class Context(RenderContext):
         return LimitedStringIO(settings.RENDER_BYTES - getattr(buf, "size", 0), newline="")
 
 
-class _Bound(BoundTemplate):
+class BoundText(BoundTemplate):
     context_class = Context
 
     def _get_buffer(self) -> LimitedStringIO:
@@ -226,16 +227,16 @@ def _bound_expressions(expressions: Iterable[Expression]) -> None:
         _bound_expressions(each.children())
 
 
-class _Environment(Environment):
+class TextEnvironment(Environment):
     loop_iteration_limit = filters.MOST_ITEMS
     local_namespace_limit = 1_000_000
-    template_class = _Bound
+    template_class = BoundText
 
     def __init__(self, encode: Callable[[str], str]) -> None:
         super().__init__(tolerance=Mode.STRICT, strict_filters=True)
         self.encode = encode
         self.tags = {n: tag for n, tag in self.tags.items() if n in TAGS | _PSEUDO_TAGS}
-        self.add_tag(_Output)
+        self.add_tag(OutputTag)
         self.add_tag(_Capture)
         filters.add_to(self)
 
@@ -245,4 +246,4 @@ class _Environment(Environment):
         return nodes
 
 
-environments = {place: _Environment(encode) for place, encode in PLACES.items()}
+environments = {place: TextEnvironment(encode) for place, encode in PLACES.items()}

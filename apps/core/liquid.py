@@ -17,22 +17,16 @@ from liquid.builtin.expressions.path import Path
 from liquid.exceptions import LiquidError, OutputStreamLimitError, UnknownFilterError
 from liquid.undefined import Undefined
 
+from apps.core import dialect, json_text
 from apps.core.budget import one_budget
-from apps.core.dialect import (
-    MISSING,
-    PLACES,
-    Context,
-    EncodingNode,
-    as_text,
-    clean,
-    environments,
-    spell,
-    step,
-)
+from apps.core.dialect import MISSING, Context, EncodingNode, as_text, clean, spell, step
 
-__all__ = ["PLACES", "as_text", "clean", "step"]
+__all__ = ["PLACES", "as_text", "clean", "environments", "step"]
 
 Scope = Mapping[str, Any]
+
+environments = {**dialect.environments, json_text.PLACE: json_text.environment}
+PLACES = tuple(environments)
 
 # --- one text ------------------------------------------------------------------------------------
 
@@ -55,7 +49,7 @@ class Template:
     """
 
     def __init__(self, text: str, place: str) -> None:
-        self.encode = PLACES[place]
+        self.encode = environments[place].encode
         self.bound = environments[place].from_string(text)
         self.parts: list[str | _Plain] | None = []
         for node in self.bound.nodes:
@@ -65,14 +59,26 @@ class Template:
                 _refuse_unknown_filters(self.bound)
                 break
             self.parts.append(part)
+        # Where encoding depends on the text before it: each part with its own encoder.
+        self.in_json: list[tuple[str | _Plain, json_text.Encoder]] | None = None
+        if place == json_text.PLACE and self.parts is not None:
+            self.in_json = list(zip(self.parts, json_text.encoders(self.parts), strict=True))
 
     def render(self, scope: Scope, missing: list[str]) -> str:
         if self.parts is None:
             return str(self.bound.render({**scope, MISSING: missing}))
-        text = "".join(
-            part if isinstance(part, str) else self.encode(as_text(_lookup(scope, part, missing)))
-            for part in self.parts
-        )
+        if self.in_json is None:
+            text = "".join(
+                part
+                if isinstance(part, str)
+                else self.encode(as_text(_lookup(scope, part, missing)))
+                for part in self.parts
+            )
+        else:
+            text = json_text.joined(
+                part if isinstance(part, str) else encode(_lookup(scope, part, missing))
+                for part, encode in self.in_json
+            )
         limit = settings.RENDER_BYTES
         if len(text) > limit // 4 and len(text.encode()) > limit:
             raise OutputStreamLimitError("output stream limit reached", token=None)

@@ -171,7 +171,7 @@ def calling():
     """It calls a shop with a credential, and has a mapped response."""
     call = {
         "url": "https://api.example/{{ event.id }}",
-        "credential": CredentialFactory(name="Shop key", kind="key"),
+        "credential": CredentialFactory(name="Shop key", kind="key", hosts="api.example"),
         "alert_emails": "ops@example.org",
     }
     return published([(HttpApi, call)], name="Calling", response_body="<b>{{ event.id }}</b>")
@@ -243,7 +243,7 @@ def test_what_has_changed_since_the_review_is_shown_again(admin_client, calling)
     Credential.objects.all().delete()
     first = send(admin_client, file)
     assert "does not exist here" in first.content.decode()
-    CredentialFactory(name="Shop key", kind="key")
+    CredentialFactory(name="Shop key", kind="key", hosts="api.example")
     second = admin_client.post(IMPORT, hidden(first))
     page = second.content.decode()
     assert "This is not what was reviewed before." in page and "sent as: Bearer token" in page

@@ -1,8 +1,10 @@
 """Every filter and tag of our Liquid with hostile values, in a process of its own: prints, for each
-text, how long it took (CPU milliseconds), and at the end how far the process grew (MB)."""
+text, how long it took (CPU milliseconds), and at the end how far the process grew (MB). Its
+argument is the place that the texts are rendered for."""
 
 import json
 import resource
+import sys
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from time import thread_time
@@ -38,6 +40,18 @@ for _ in range(900):
     deep = [deep]
 VALUES["deep"] = deep
 
+# Texts that are hard to see through as JSON.
+AS_JSON: dict[str, Any] = {
+    "lists": "[" + "[]," * 300_000 + "[]]",
+    "objects_in_a_text": "[" + '{"a":1},' * 110_000 + "[",
+    "just_as_many": "[" + "[]," * 9_990 + " " * 860_000 + "[]]",
+    "openings": "[" * 900_000,
+    "quotes": '"' * 900_000,
+    "backslashes": "\\" * 900_000,
+    "line_ends": "\u2028" * 250_000,
+    "late": " " * 900_000 + "5",
+}
+
 FILTERED = [
     "{{ v | F }}",
     "{{ v | F: v }}",
@@ -72,31 +86,52 @@ TAGGED = [
     "{% assign x = v %}{% for i in (1..60) %}{% assign x = x | append: x %}{% endfor %}",
     "{% assign x = '9' %}{% for i in (1..60) %}{% assign x = x | times: x %}{% endfor %}{{ x }}",
 ]
+# What depends on how values are written.
+WRITTEN = [
+    "{% capture x %}{{ v }}{% endcapture %}{% for i in (1..10000) %}{{ x }}{% endfor %}",
+    "{% capture x %}{{ nobody }}{% endcapture %}"
+    + "{% capture x %}{{ x }}{{ x }}{% endcapture %}" * 40
+    + '"{{ x }}"' * 100,
+    "{% capture x %}{{ nobody }}{% endcapture %}"
+    + "{% capture x %}{{ x }}{{ x }}{% endcapture %}" * 16
+    + '"{{ x }}"' * 100,
+    "{% for i in (1..10000) %}{% capture x %}[{{ v }}]{% endcapture %}{% if x == v %}{% endif %}"
+    "{% endfor %}",
+    '"{{ v }}{{ v }}"' * 100,
+    "{{ v }}" * 100,
+    "{% for i in (1..10000) %}" + '"\\"' * 300 + "{% endfor %}",
+]
+# Of filters, too, it is how their results are written that counts: as texts, lists, numbers.
+SOME = ["append", "escapejs", "join", "map", "reverse", "times"]
 
 
-def texts() -> Iterator[str]:
-    from apps.core.dialect import environments
+def texts(place: str) -> Iterator[str]:
+    from apps.core.liquid import environments
 
-    for name in sorted(environments["plain"].filters):
+    for name in sorted(environments["plain"].filters) if place == "plain" else SOME:
         for text in FILTERED:
             yield text.replace("F", name)
     yield from TAGGED
+    if place != "plain":
+        yield from WRITTEN
 
 
 def main() -> None:
+    place = sys.argv[1]
+    values = VALUES | (AS_JSON if place == "json_text" else {})
     django.setup()
     from liquid.exceptions import LiquidError
 
     from apps.core import liquid
 
-    liquid.render("{{ v | upcase }}", {"v": "a"})
+    liquid.render("{{ v | upcase }}", {"v": "a"}, place)
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     slowest: dict[str, tuple[float, str]] = {}
-    for text in texts():
-        for name, value in VALUES.items():
+    for text in texts(place):
+        for name, value in values.items():
             begun = thread_time()
             try:
-                outcome = f"{len(liquid.render(text, {'v': value})):,} characters"
+                outcome = f"{len(liquid.render(text, {'v': value}, place)):,} characters"
             except LiquidError as error:
                 outcome = liquid.reason(error)
             took = (thread_time() - begun) * 1000

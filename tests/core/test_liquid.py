@@ -89,6 +89,7 @@ ENCODED = {
     ),
     "json": "\\\"a'&<b>\\r\\nX-Evil: 1 {{ event.secret }} /?=%20\u2028é",
     "html": ("&quot;a&#x27;&amp;&lt;b&gt;\r\nX-Evil: 1 {{ event.secret }} /?=%20\u2028é"),
+    "json_text": '"\\"a\'&<b>\\r\\nX-Evil: 1 {{ event.secret }} /?=%20\\u2028é"',
     "header": "\"a'&<b> X-Evil: 1 {{ event.secret }} /?=%20 é",
 }
 WAYS = [
@@ -325,7 +326,7 @@ PATHS = st.lists(
 @given(
     event=JSON,
     paths=st.lists(PATHS, min_size=1, max_size=3),
-    between=st.text(alphabet="x \r\n<\u2028", max_size=3),
+    between=st.text(alphabet='x \r\n<\u2028"\\', max_size=3),
     place=st.sampled_from(sorted(PLACES)),
 )
 def test_the_fast_path_and_liquid_itself_agree(event, paths, between, place):

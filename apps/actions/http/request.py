@@ -9,6 +9,7 @@ from urllib.parse import urlencode
 
 from urllib3.filepost import encode_multipart_formdata
 
+from apps.actions.http import raw
 from apps.actions.http.masking import (
     MASK,
     NOTHING_HIDDEN,
@@ -115,7 +116,7 @@ def build(
             )
             kind = "application/json"
         case "raw":
-            content = render("body", body).encode("utf-8", "backslashreplace")
+            content = render("body", body, raw.place(named)).encode("utf-8", "backslashreplace")
     if kind and not any(name.lower() == "content-type" for name, _ in named):
         named.append(("Content-Type", kind))
     return Parts(method, address, tuple(named), content, shown, veil)

@@ -107,7 +107,7 @@ class HttpApi(Action):
         choices=BodyType,
         default=BodyType.NONE,
         help_text="Query String: key and value pairs, in the URL for GET and HEAD. Row: any kind "
-        "of contents, exactly as you write it.",
+        "of contents, as you write it; its Content-Type says how attributes are encoded in it.",
     )
     fields = RowsField("body fields", columns=FIELDS, add_label="Add field")
     # JSON with attributes is checked leaf by leaf, so this is no TemplateField.
