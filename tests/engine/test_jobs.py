@@ -167,6 +167,27 @@ def test_trouble_that_stays_ends_the_job(clock):
     assert job.note == "It was given up after 5 tries: the line was cut."
 
 
+def test_it_waits_twice_as_long_after_each_try(clock):
+    counting(trouble="always", trouble_at=5)
+    waits = []
+    for _ in range(4):
+        jobs.turn()
+        waits.append((look().earliest - clock.now).total_seconds())
+        clock.tick(minutes=1)
+    assert waits == [2, 4, 8, 16]
+
+
+def test_what_was_prepared_is_there_in_each_slice(clock, monkeypatch):
+    seen = []
+    monkeypatch.setattr(Counting, "prepare", lambda job: "ready")
+    slice_ = Counting.slice
+    monkeypatch.setattr(Counting, "slice", lambda job: seen.append(job.prepared) or slice_(job))
+    counting(total=20)
+    jobs.turn()
+    jobs.turn()
+    assert seen == ["ready", "ready"]
+
+
 @pytest.mark.parametrize(
     "error",
     [

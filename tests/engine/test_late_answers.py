@@ -3,6 +3,7 @@
 import socket
 import time
 from dataclasses import replace
+from threading import Event
 
 import pytest
 from django.db import DataError, OperationalError, connection
@@ -82,6 +83,33 @@ def test_a_call_that_has_not_left_at_the_end_of_its_drain_is_not_unknown(post, d
     assert (run.state, run.call, run.attempts) == ("due", None, 0)
     assert Call.objects.get().state == "failed"
     assert told("Pay") == []
+
+
+def test_at_its_end_a_drain_writes_what_was_answered_and_gives_up_the_rest(server, post, drain):
+    """And what it held, others may take on at once."""
+    never = Event()
+    server.answer = lambda asked: (
+        never.wait(20) and None if b"late" in asked.body else (200, {}, b"")
+    )
+    body = {"body_type": "raw", "body": "{{ event.n }}"}
+    connector = published([ask(server, "Pay", **body)])
+    for n in ("quick", "late"):
+        post(connector, {"n": n})
+    turn.take_turn()
+    wait_for_an_answer()
+    post(connector, {"n": "new"})
+    assert rounds.let_go() == 1
+    never.set()
+    assert calls.exchange().in_flight == 0
+    assert list(Run.objects.order_by("pk").values_list("state", flat=True)) == [
+        "done",
+        "due",
+        "due",
+    ]
+    assert list(Call.objects.order_by("at").values_list("state", flat=True)) == [
+        "answered",
+        "sending",
+    ]
 
 
 def test_a_turn_that_was_stopped_in_the_middle_is_not_committed(post, monkeypatch):

@@ -2,6 +2,7 @@
 asked for, however runs are taken away, lost and claimed anew meanwhile."""
 
 from datetime import timedelta
+from uuid import uuid4
 
 import pytest
 from django.db import OperationalError, connections
@@ -223,8 +224,12 @@ def test_an_intent_that_nobody_flies_has_not_left_and_is_asked_for_anew(server, 
     exchange.start = lambda flights, leave_by: None
     turn.take_turn()
     del exchange.start
+    other = Call.objects.create(action_uid=uuid4(), idempotency_key="x", request={})
     assert rounds.recover() == 1
-    assert Call.objects.get().state == "failed"
+    made = Call.objects.exclude(pk=other.pk).get()
+    assert (made.state, made.error) == ("failed", "The request was not made.")
+    other.refresh_from_db()
+    assert other.state == "sending"  # somebody else's
     drain()
     assert (Run.objects.get().state, len(server.asked)) == ("done", 1)
     assert told("Pay") == [(1, "done")]

@@ -3,6 +3,7 @@
 import pytest
 from django.urls import reverse
 
+from apps.actions.kinds.delay import Delay as Sleep
 from apps.actions.kinds.http_api import HttpApi
 from apps.engine import again, calls, queues
 from apps.engine.models import Attempt, Call, Delay, Queue, Run
@@ -354,8 +355,24 @@ def test_a_queue_whose_row_was_lost_is_mended_by_the_sweep(post, drain, clock):
     silence(post, drain, published([call(NOBODY)]), 8)
     Queue.objects.all().delete()
     assert sweep()["queues"] == 1
+    assert queues.mend() == 0  # it is there
     drain()
     assert count("waiting") == 0
+    assert queues.mend() == 0  # nobody waits
+
+
+def test_delays_that_wait_in_no_queue_need_none(post, drain):
+    post(published([(Sleep, {"amount": 5, "unit": "days"})]), {"n": 1})
+    drain()
+    assert (count("waiting"), queues.mend(), Queue.objects.count()) == (1, 0, 0)
+
+
+def test_a_queue_that_somebody_made_meanwhile_is_no_trouble(post, drain, monkeypatch):
+    silence(post, drain, published([call(NOBODY)]), 8)
+    names = Queue.objects.values_list
+    monkeypatch.setattr(Queue.objects, "values_list", lambda *a, **k: names(*a, **k).none())
+    assert queues.mend() == 1
+    assert Queue.objects.count() == 1
 
 
 def test_nothing_is_paid_for_queues_where_nobody_waits(server, post, drain):

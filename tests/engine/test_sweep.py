@@ -5,6 +5,7 @@ import warnings
 from datetime import timedelta
 
 import pytest
+from django_q.models import Failure, Schedule
 
 from apps.actions.kinds.stop import StopRun
 from apps.core import due
@@ -137,15 +138,47 @@ def test_dedupe_keys_are_forgotten_after_their_time(clock):
             event_id=1,
             expires_at=clock.now + timedelta(days=days),
         )
-    sweep()
+    assert sweep()["forgotten"] == 1
     assert DedupeKey.objects.get().key == "1"
 
 
-def test_the_schedules_are_made_once():
-    from django_q.models import Schedule
+def test_tasks_that_failed_long_ago_are_dropped(clock):
+    for days in (29, 31):
+        Failure.objects.create(
+            id=str(days),
+            name=str(days),
+            func="x",
+            started=clock.now,
+            stopped=clock.now - timedelta(days=days),
+            success=False,
+        )
+    assert sweep()["pruned"] == 1
+    assert Failure.objects.get().name == "29"
 
+
+def test_it_tells_how_much_each_part_put_right():
+    names = {"released", "missed", "queues", "settled", "abandoned", "forgotten", "pruned"}
+    assert sweep() == dict.fromkeys(names, 0)
+
+
+def test_the_dead_are_buried_alone(queued, clock):
+    """What one process held is free at once, its lost send is asked about, and others keep theirs."""
+    outbox.queue(queued.channel, ["+4915112345679"], "Ho", key="run:2:1:x")
+    first, second = delivery.mark_sending(delivery.claim())
+    arrive([delivery.gateway("sandbox").request(first)])
+    dead = of_a_dead_process()
+    Message.objects.filter(pk=first.pk).update(lease_owner=dead)
+    sweeping.bury(dead)
+    states = dict(Message.objects.values_list("pk", "state"))
+    assert states == {first.pk: Message.State.SENT, second.pk: Message.State.SENDING}
+
+
+def test_the_schedules_are_made_once():
     ensure_schedule()
+    Schedule.objects.update(repeats=3, minutes=7, schedule_type=Schedule.DAILY)
     ensure_schedule()
+    told = set(Schedule.objects.values_list("repeats", "minutes", "schedule_type"))
+    assert told == {(-1, 1, Schedule.MINUTES)}
     assert set(Schedule.objects.values_list("func", flat=True)) == {
         "apps.engine.sweep.sweep",
         "apps.engine.call_log.prune",
