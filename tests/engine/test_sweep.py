@@ -162,7 +162,7 @@ def test_it_tells_how_much_each_part_put_right():
 
 
 def test_the_dead_are_buried_alone(queued, clock):
-    """What one process held is free at once, its lost send is asked about, and others keep theirs."""
+    """What one held is free at once, its lost send is asked about; others keep what is theirs."""
     outbox.queue(queued.channel, ["+4915112345679"], "Ho", key="run:2:1:x")
     first, second = delivery.mark_sending(delivery.claim())
     arrive([delivery.gateway("sandbox").request(first)])
