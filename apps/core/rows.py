@@ -7,6 +7,7 @@ from functools import cache
 from typing import Any
 
 from django.db import connection, models
+from django.db.models.base import ModelState
 
 _encode = json.JSONEncoder(default=str).encode
 
@@ -59,6 +60,17 @@ def instance(model: Any, row: Sequence[Any]) -> Any:
     for place, convert in conversions:
         values[place] = convert(values[place], None, connection)
     return model.from_db("default", names, values)
+
+
+def twin(row: Any) -> Any:
+    """Another instance of the same row, as copy.copy makes one, in a tenth of the time."""
+    model: Any = type(row)
+    made = model.__new__(model)
+    made.__dict__.update(row.__dict__)
+    made._state = ModelState()
+    made._state.db, made._state.adding = row._state.db, row._state.adding
+    made._state.fields_cache = {**row._state.fields_cache}
+    return made
 
 
 @cache

@@ -3,7 +3,7 @@
 import os
 from collections import Counter
 from collections.abc import Hashable, Iterable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from typing import Any
 from urllib.parse import urlsplit
@@ -46,10 +46,11 @@ class Flight:
     found: bool | None = None
     # Its run has gone another way: only the log of calls is still to be told.
     is_stale: bool = False
+    # `name:port` of the server that is asked.
+    host: str = field(init=False)
 
-    @property
-    def host(self) -> str:
-        return host_of(self.outcome.request.url)
+    def __post_init__(self) -> None:
+        self.host = host_of(self.outcome.request.url)
 
 
 def has_not_left(answer: Answer | None) -> bool:

@@ -5,7 +5,6 @@ timeline, its next position) is in that one transaction: it happened, or it did 
 """
 
 import logging
-from copy import copy
 from dataclasses import dataclass, field
 from time import monotonic
 from typing import Any
@@ -78,7 +77,7 @@ class Claim:
 def landed(flight: Flight) -> Claim:
     """The claim of a run whose call was answered. (A copy of the run: a turn that fails must not
     leave its traces in what the next one begins with.)"""
-    return Claim(copy(flight.run), flight)
+    return Claim(rows.twin(flight.run), flight)
 
 
 def advance_group(claims: list[Claim], story: Story, alone: bool = False) -> list[Claim]:
@@ -147,9 +146,10 @@ def fence(claims: list[Claim]) -> tuple[list[Claim], set[int]]:
     lines = {(pk, epoch, _uuid(call)): line for pk, epoch, call, line, *_ in found}
     mine = []
     for claim in sorted(claims, key=lambda claim: (claim.run.contact_id or 0, claim.run.pk)):
-        if claim.name in lines:
+        name = claim.name
+        if name in lines:
             # Another one, when its contact was merged since the claim.
-            claim.run.line = lines.pop(claim.name)
+            claim.run.line = lines.pop(name)
             mine.append(claim)
     return mine, {revision for *_, revision, is_there in found if is_there}
 
