@@ -39,6 +39,15 @@ def _in_flows(request: HttpRequest) -> bool:
     return request.path.startswith(("/admin/connectors/", "/admin/actions/"))
 
 
+def _searched(request: HttpRequest) -> list[str]:
+    """The models whose rows the search finds: unfold asks for any right to them, and it is seeing
+    that counts."""
+    from django.contrib import admin  # the pages are there only now
+
+    pages = admin.site._registry.items()
+    return [model._meta.label for model, page in pages if page.has_view_permission(request)]
+
+
 def _trouble(request: HttpRequest) -> dict[str, str] | None:
     """What is wrong with the installation now, under the head of each page (header.html); those
     who may see the notices are led there."""
@@ -188,7 +197,7 @@ UNFOLD = {
     "SHOW_VIEW_ON_SITE": False,
     "SCRIPTS": [_csp_shim],
     "STYLES": [_styles],
-    "COMMAND": {"search_models": True, "show_history": False},
+    "COMMAND": {"search_models": _searched, "show_history": False},
     "SIDEBAR": {
         "show_search": True,
         "show_all_applications": False,

@@ -4,6 +4,7 @@ from collections.abc import Callable
 from typing import Any, ClassVar
 
 from django.contrib import admin, messages
+from django.core.exceptions import PermissionDenied
 from django.db.models import ForeignKey, Model
 from django.forms import Script
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
@@ -93,6 +94,9 @@ class KindAdmin(PicksCredentials, FlowPermissions, ListAdmin):  # type: ignore[m
         form_url: str = "",
         extra_context: dict[str, Any] | None = None,
     ) -> HttpResponse:
+        may = self.has_view_permission if object_id else self.has_add_permission
+        if not may(request):
+            raise PermissionDenied
         action = self.get_object(request, object_id) if object_id else None
         if object_id and action is None:
             raise Http404("There is no such action.")
@@ -168,6 +172,8 @@ class KindAdmin(PicksCredentials, FlowPermissions, ListAdmin):  # type: ignore[m
 
     def changelist_view(self, request: HttpRequest, extra_context: Any = None) -> HttpResponse:
         """There is no list of all actions of a kind; the flow pages show them."""
+        if not self.has_view_permission(request):
+            raise PermissionDenied
         return HttpResponseRedirect(reverse("admin:connectors_connector_changelist"))
 
     def delete_model(self, request: HttpRequest, obj: Any) -> None:

@@ -115,6 +115,8 @@ class EntryAdmin(LargeTableAdmin):
 
     def change_view(self, request: HttpRequest, object_id: str, *_: Any, **__: Any) -> HttpResponse:
         """There is nothing to change: the list says all."""
+        if not self.has_view_permission(request):
+            raise PermissionDenied
         return HttpResponseRedirect(self._list())
 
     def get_urls(self) -> list[Any]:

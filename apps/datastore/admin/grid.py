@@ -179,7 +179,8 @@ def _shown(row: Row, columns: list[Column]) -> _Shown:
 def edit(request: HttpRequest, table: Table, number: int | None = None) -> HttpResponse:
     """The form of a row, or of a new one."""
     verb, posted = "change" if number else "add", request.method == "POST"
-    if (posted or not number) and not _may(request, verb):
+    seen = bool(number) and not posted and _may(request, "view")
+    if not seen and not _may(request, verb):
         raise PermissionDenied
     # Looking at a row must not wait for whoever writes.
     with transaction.atomic() if posted else nullcontext():

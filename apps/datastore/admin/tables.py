@@ -143,6 +143,8 @@ class ColumnInline(TabularInline):
 class TableAdmin(RefusesUsed, ModelAdmin):
     list_display = ["name_link", "column_count", "row_count", "about", "settings_link"]
     list_display_links = None
+    # Counting columns loses the model's own.
+    ordering = ["name"]
     search_fields = ["name", "description"]
     fields = ["name", "description", "key"]
     inlines = [ColumnInline]

@@ -1,0 +1,1 @@
+"""The matrix of rights: every address of the house, asked for by every sort of account."""
