@@ -14,7 +14,7 @@ from tests.builder.rights.asking import Answer, Somebody
 from tests.builder.rights.expected import Doors
 from tests.builder.rights.world import World
 
-pytestmark = pytest.mark.django_db
+pytestmark = [pytest.mark.django_db, pytest.mark.once]
 LISTS = sorted(admin.site._registry.items(), key=lambda pair: pair[0]._meta.label)
 
 

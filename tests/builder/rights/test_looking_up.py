@@ -13,7 +13,7 @@ from tests.builder.rights import expected
 from tests.builder.rights.asking import Somebody
 from tests.builder.rights.world import World
 
-pytestmark = pytest.mark.django_db
+pytestmark = [pytest.mark.django_db, pytest.mark.once]
 SITE = admin.site
 # Every key by which a box could ask: those of all models, whether a form has it or not.
 KEYS = [

@@ -14,7 +14,7 @@ from tests.builder.rights.posting import BODIES, UNWRITTEN, Body, body_of, query
 from tests.builder.rights.walk import Page
 from tests.builder.rights.world import World
 
-pytestmark = pytest.mark.django_db
+pytestmark = [pytest.mark.django_db, pytest.mark.once]
 PAGES = walk.pages()
 # Asked without saying for what, it refuses everybody (test_looking_up.py).
 AUTOCOMPLETE = "admin:autocomplete"

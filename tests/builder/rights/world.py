@@ -133,7 +133,7 @@ def _data(world: World) -> None:
 
 def _flow(world: World) -> None:
     """A published connector, and a step with an action of every kind that is not published."""
-    world.add(factories.CredentialFactory())
+    world.add(factories.CredentialFactory(hosts="shop.example"))
     message = {"channel": world.rows[Channel], "recipients": [{"to": PHONE}], "text": "Hello"}
     sleep = (DelayAction, {"amount": 1})
     connector = factories.published([(SendMessage, message), sleep], mapping={"phone": PHONE})
@@ -241,7 +241,7 @@ def _unused(world: World) -> None:
         "datastore_counter": factories.CounterFactory(),
         "datastore_table": factories.TableFactory(),
         "auth_user": factories.UserFactory(),
-        "core_credential": factories.CredentialFactory(),
+        "core_credential": factories.CredentialFactory(hosts="shop.example"),
     }
     world.others |= {f"admin:{name}_delete object_id": row.pk for name, row in made.items()}
     drafted = StopRun.objects.create(step=factories.StepFactory()).step.connector
