@@ -24,6 +24,7 @@ from liquid.builtin.expressions.path import Path
 from liquid.builtin.expressions.primitive import RangeLiteral
 from liquid.builtin.output import Output, OutputNode
 from liquid.builtin.tags.capture_tag import CaptureNode, CaptureTag
+from liquid.exceptions import OutputStreamLimitError
 from liquid.expression import Expression
 from liquid.output import LimitedStringIO
 from liquid.parser import get_parser
@@ -69,6 +70,18 @@ PLACES: dict[str, Callable[[str], str]] = {
     "html": html.escape,
     "header": lambda text: _CONTROL.sub(" ", text).strip(),
 }
+
+
+def joined(pieces: Iterable[str]) -> str:
+    """All of them; no further than a text may go, so that what is beyond is not made either."""
+    kept, left = [], settings.RENDER_BYTES
+    for piece in pieces:
+        left -= len(piece)
+        if left < 0:
+            raise OutputStreamLimitError("output stream limit reached", token=None)
+        kept.append(piece)
+    return "".join(kept)
+
 
 # --- paths ----------------------------------------------------------------------------------------
 

@@ -18,7 +18,6 @@ from typing import Any
 from django.conf import settings
 from liquid import RenderContext
 from liquid.builtin.tags.capture_tag import CaptureNode, CaptureTag
-from liquid.exceptions import OutputStreamLimitError
 from liquid.output import LimitedStringIO
 from liquid.undefined import Undefined
 
@@ -162,17 +161,6 @@ def encoders(parts: Iterable[Any]) -> Iterator[Encoder]:
             yield _inside  # never asked
         else:
             yield position.encoder()
-
-
-def joined(pieces: Iterable[str]) -> str:
-    """All of them; no further than a text may go."""
-    kept, left = [], settings.RENDER_BYTES
-    for piece in pieces:
-        left -= len(piece)
-        if left < 0:
-            raise OutputStreamLimitError("output stream limit reached", token=None)
-        kept.append(piece)
-    return "".join(kept)
 
 
 # --- the language ---------------------------------------------------------------------------------

@@ -19,7 +19,7 @@ from liquid.undefined import Undefined
 
 from apps.core import dialect, json_text
 from apps.core.budget import one_budget
-from apps.core.dialect import MISSING, Context, EncodingNode, as_text, clean, spell, step
+from apps.core.dialect import MISSING, Context, EncodingNode, as_text, clean, joined, spell, step
 
 __all__ = ["PLACES", "as_text", "clean", "environments", "step"]
 
@@ -68,14 +68,14 @@ class Template:
         if self.parts is None:
             return str(self.bound.render({**scope, MISSING: missing}))
         if self.in_json is None:
-            text = "".join(
+            text = joined(
                 part
                 if isinstance(part, str)
                 else self.encode(as_text(_lookup(scope, part, missing)))
                 for part in self.parts
             )
         else:
-            text = json_text.joined(
+            text = joined(
                 part if isinstance(part, str) else encode(_lookup(scope, part, missing))
                 for part, encode in self.in_json
             )

@@ -16,6 +16,8 @@ from django.db.models import Sum
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
 
+from apps.core.http.addresses import plain
+
 WITHIN = timedelta(minutes=3)
 # Failures of one account from anywhere, and from one address with any account: so many times more.
 SHARED = 10
@@ -60,7 +62,7 @@ def address(request: HttpRequest) -> str | None:
     if settings.BEHIND_PROXY:
         seen = request.META.get("HTTP_X_FORWARDED_FOR", "").rpartition(",")[2].strip() or seen
     try:
-        found = ip_address(seen)
+        found = plain(ip_address(seen))  # a server may write IPv4 as ::ffff:203.0.113.7
     except ValueError:
         return None
     return str(ip_network((found, 64), strict=False)[0] if found.version == 6 else found)

@@ -6,7 +6,8 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from django.core.exceptions import ValidationError
 from django.core.validators import validate_email
 
-from apps.actions.http.masking import is_literal, login_of
+from apps.actions.http.literals import ATTRIBUTE
+from apps.actions.http.masking import is_literal, login_of, to_the_path
 from apps.actions.http.request import json_error
 from apps.actions.http.secret import MARK, marked
 from apps.core import liquid
@@ -21,10 +22,9 @@ from apps.core.models import Credential
 MAX_ADDRESSES = 10
 Rows = Sequence[Mapping[str, str]]
 
-_ATTRIBUTE = re.compile(r"\{\{.*?\}\}|\{%.*?%\}", re.DOTALL)
-# Up to where the path of a URL begins.
-_HOST = re.compile(r"(?:[a-zA-Z+.-]*://)?(?:\{\{.*?\}\}|\{%.*?%\}|[^/?#])*", re.DOTALL)
+_ATTRIBUTE = re.compile(ATTRIBUTE, re.DOTALL)
 INLINE = "Text, where {{ credential }} stands"
+NO_HOST = "{{ credential }} can't stand in the host of the URL."
 MAKE_ONE = "Make a credential of it and choose it under Credential"
 
 
@@ -88,8 +88,8 @@ def inline_problems(place: str, url: str, others: Iterable[str]) -> Iterator[str
     found = [marked(text) for text in (url, *others)]
     if any("credential" in liquid.roots(text) for text in found):
         yield "{{ credential }} stands alone, without filters or anything else in its braces."
-    if MARK in _HOST.match(marked(url)).group():  # type: ignore[union-attr]
-        yield "{{ credential }} can't stand in the host of the URL."
+    if MARK in to_the_path(marked(url)):
+        yield NO_HOST
     is_there = any(MARK in text for text in found)
     if place == "text" and not is_there:
         yield "Write {{ credential }} where the credential is to stand: in the URL or in the body."
@@ -99,7 +99,7 @@ def inline_problems(place: str, url: str, others: Iterable[str]) -> Iterator[str
 
 def host_of(url: str) -> Place | None:
     """The server that a URL leads to as it is written; None where attributes decide that."""
-    authority = _HOST.match(url.strip()).group()  # type: ignore[union-attr]
+    authority = to_the_path(url.strip())
     try:
         return None if liquid.has_attributes(authority) else Place.of(urls.read(f"{authority}/"))
     except Refused:

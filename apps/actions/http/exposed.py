@@ -1,13 +1,20 @@
 """Secrets that stand in a request as it is written, instead of in a credential."""
 
 import hashlib
+import json
 import re
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
-from itertools import chain
+from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 
 from apps.actions.http.literals import beside_attributes, has_attribute, in_text
-from apps.actions.http.masking import is_literal, login_of, names_a_secret
+from apps.actions.http.masking import (
+    Veil,
+    is_literal,
+    names_a_secret,
+    rows_without_literals,
+    to_the_path,
+    without_literals,
+)
 from apps.core.http.redaction import SHORTEST
 
 Rows = Sequence[Mapping[str, str]]
@@ -19,6 +26,7 @@ INSTEAD = (
 # Names with values, in the notations that bodies are written in.
 _NAMED = (
     re.compile(r'"([\w-]+)"\s*:\s*"((?:[^"\\]|\\.)+)"'),
+    re.compile(r'"([\w-]+)"\s*:\s*([0-9]+)'),
     re.compile(r"(?<![\w-])([\w-]+)=([^&\s\"'<>]+)"),
     re.compile(r"<([\w-]+)>([^<]+)</"),
 )
@@ -32,6 +40,8 @@ class Exposed:
     place: str
     text: str
     named: bool = False
+    # Whoever shows the request masks it by that name.
+    masked_by_name: bool = False
 
     @property
     def fingerprint(self) -> str:
@@ -51,19 +61,13 @@ class Exposed:
 
 def find(url: str, headers: Rows, fields: Rows, body: str) -> list[Exposed]:
     """All of them, each text once."""
-    found = chain(
-        _in_url(url),
-        *(_in_row(row, "header") for row in headers),
-        *(_in_row(row, "parameter") for row in fields),
-        _in_body(body),
-    )
+    found = (*in_url(url), *in_rows(headers, "header"), *in_rows(fields), *in_body(body))
     return list({one.text: one for one in found}.values())
 
 
-def _in_url(url: str) -> Iterator[Exposed]:
-    login = login_of(url)
-    rest = url.replace(login, "", 1) if login else url
-    address, _, query = rest.partition("?")
+def in_url(url: str) -> Iterator[Exposed]:
+    """Not in its host, which is no secret and is never hidden."""
+    address, _, query = url[len(to_the_path(url)) :].partition("?")
     yield from (Exposed("The URL", text) for text in in_text(address))
     for part in query.partition("#")[0].split("&"):
         name, _, value = part.partition("=")
@@ -71,6 +75,11 @@ def _in_url(url: str) -> Iterator[Exposed]:
             yield from _named(f'The URL contains a secret in the parameter "{name}"', value)
         else:
             yield from (Exposed("The URL", text) for text in in_text(part))
+
+
+def in_rows(rows: Rows, what: str = "parameter") -> Iterator[Exposed]:
+    for row in rows:
+        yield from _in_row(row, what)
 
 
 def _in_row(row: Mapping[str, str], what: str) -> Iterator[Exposed]:
@@ -84,16 +93,58 @@ def _in_row(row: Mapping[str, str], what: str) -> Iterator[Exposed]:
 
 def _named(place: str, value: str) -> Iterator[Exposed]:
     if is_literal(value):
-        yield Exposed(place, value, named=True)
+        yield Exposed(place, value, named=True, masked_by_name=True)
     elif has_attribute(value):
         beside = place.partition(" contains")[0]
         yield from (Exposed(beside, text) for text in beside_attributes(value))
 
 
-def _in_body(body: str) -> Iterator[Exposed]:
+def masked_url(url: str, harmless: Container[str]) -> str:
+    """The URL as it is written, without them; `harmless`: fingerprints of those that are none. Its
+    host is never hidden: where a request goes is to be seen."""
+    found = list(in_url(url))
+    shown = {one.text for one in found if one.fingerprint in harmless}
+    host = to_the_path(url)
+    rest = without_literals(url[len(host) :], shown)
+    return without_literals(host) + _veil(found, shown).over(rest)
+
+
+def masked(
+    url: str, headers: Rows, fields: Rows, body: str, harmless: Container[str]
+) -> tuple[str, list[dict[str, str]], list[dict[str, str]], str]:
+    """The same for a whole request; each part is masked for what was found in it alone."""
+
+    def rows(given: Rows) -> list[dict[str, str]]:
+        found = list(in_rows(given))
+        shown = {one.text for one in found if one.fingerprint in harmless}
+        kept: list[dict[str, str]] = _veil(found, shown).over(rows_without_literals(given, shown))
+        return kept
+
+    found = list(in_body(body))
+    shown = {one.text for one in found if one.fingerprint in harmless}
+    hidden: str = _veil(found, shown).over(body)
+    return masked_url(url, harmless), rows(headers), rows(fields), hidden
+
+
+def _veil(found: Iterable[Exposed], shown: Container[str]) -> Veil:
+    texts = (one.text for one in found if one.text not in shown)
+    return Veil.of(text for text in texts if len(text) >= SHORTEST)
+
+
+def in_body(body: str) -> Iterator[Exposed]:
     yield from (Exposed("The body", text) for text in in_text(body))
     for notation in _NAMED:
         for name, value in notation.findall(body):
             # Whoever posts "pin": "1" has no secret; and such a text stands everywhere.
-            if names_a_secret(name) and len(value) >= SHORTEST and is_literal(value):
-                yield Exposed(f'The body contains a secret in "{name}"', value, named=True)
+            if names_a_secret(name) and len(value) >= SHORTEST:
+                place = f'The body contains a secret in "{name}"'
+                for one in _named(place, _unescaped(value)):
+                    yield replace(one, masked_by_name=False)
+
+
+def _unescaped(value: str) -> str:
+    """As it is sent: it may stand in JSON."""
+    try:
+        return str(json.loads(f'"{value}"')) if "\\" in value else value
+    except ValueError:
+        return value

@@ -7,6 +7,7 @@ from functools import lru_cache
 from typing import Any
 from urllib.parse import parse_qsl, quote, urlencode
 
+from apps.actions.http.literals import ATTRIBUTE
 from apps.actions.http.secret import spellings
 from apps.core import liquid
 from apps.core.http.redaction import MASK
@@ -111,6 +112,16 @@ def _is_hidden(name: str, value: str, shown: Container[str]) -> bool:
 def readable_query(pairs: Pairs) -> str:
     """A query with its masks as they are instead of percent-encoded."""
     return urlencode(pairs).replace(quote(MASK), MASK)
+
+
+# Up to where the path of a URL begins, as it is written.
+_HOST = re.compile(r"(?:[a-zA-Z+.-]*://)?(?:" + ATTRIBUTE + r"|[^/?#])*", re.DOTALL)
+
+
+def to_the_path(url: str) -> str:
+    """Scheme, login and host of a URL, attributes and all."""
+    found = _HOST.match(url)
+    return found.group() if found else ""
 
 
 def login_of(url: str) -> str:

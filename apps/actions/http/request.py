@@ -1,11 +1,12 @@
 """Building the request of an HTTP API action: its attributes filled in, each for its place."""
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
+import re
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache, partial
 from typing import Any
-from urllib.parse import urlencode
+from urllib.parse import parse_qsl, unquote, urlencode, urlsplit
 
 from urllib3.filepost import encode_multipart_formdata
 
@@ -25,6 +26,8 @@ from apps.core import liquid
 from apps.core.http.messages import Request
 
 SECONDS = 60.0
+# Of a URL, all before its path.
+_HEAD = re.compile(r"[^/?#]*(?://[^/?#]*)?")
 QUERY_IN_URL = ("GET", "HEAD")
 
 
@@ -38,6 +41,8 @@ class Parts:
     body: bytes | None
     # The body as people may see it, where that is something else.
     body_shown: bytes | None = None
+    # What the body was made of, if it was pairs.
+    pairs: tuple[tuple[str, str], ...] = ()
     # What is not to be seen of it, besides.
     veil: Veil = NOTHING_HIDDEN
 
@@ -67,16 +72,25 @@ class Parts:
             body = body and placed_in_body(body, secret.inline, self._content_type)
         return Request(self.method, url, headers, body, deadline=SECONDS, bound=secret.bound)
 
+    def spells_a_secret_host(self) -> bool:
+        """Whether the credential was written before the path. Names are told in sentences, and to
+        whoever resolves them."""
+        head = _HEAD.match(self.url)
+        return head is not None and MARK.lower() in unquote(head.group()).lower()
+
     @property
     def _content_type(self) -> str:
         return next((v for name, v in self.headers if name.lower() == "content-type"), "")
 
     def secrets(self, secret: Secret | None) -> tuple[str, ...]:
-        """What is taken out of the answer: the credential's value, and what looks like one."""
-        written = [value for name, value in self.headers if names_a_secret(name)]
+        """What is taken out of the answer: the credential's value, and what is named like one. (Not
+        what merely looks like one: later steps read the answer.)"""
+        query = parse_qsl(urlsplit(self.url).query) if "?" in self.url else ()
+        named = (*self.headers, *self.pairs, *query)
+        written = [value for name, value in named if names_a_secret(name)]
         # Of "Bearer abc", a server may send back the "abc" alone.
         alone = [value.split()[-1] for value in written if value]
-        return (*(secret.bound.texts if secret else ()), *written, *alone, *self.veil.texts)
+        return (*(secret.bound.texts if secret else ()), *written, *alone)
 
 
 def build(
@@ -88,9 +102,13 @@ def build(
     fields: Sequence[Mapping[str, str]],
     body: str,
     veil: Veil = NOTHING_HIDDEN,
+    inline: bool = False,
 ) -> Parts:
-    """Fill in the attributes; `{{ credential }}` stays a mark. Raises LiquidError."""
-    render = partial(_render, run, veil)
+    """Fill in the attributes; `{{ credential }}` stays a mark where it is sent `inline`. Raises
+    LiquidError."""
+    written = marked if inline else str
+    render = partial(_render, run, veil, written)
+    pairs: list[tuple[str, str]] = []
     address = render("url", url, "url").strip()
     named = [(row["name"], render(row["name"], row["value"], "header").strip()) for row in headers]
     content: bytes | None = None
@@ -108,7 +126,7 @@ def build(
                 content, kind = urlencode(pairs).encode(), "application/x-www-form-urlencoded"
                 shown = readable_query(masked(pairs)).encode()
         case "json":
-            value = run.render_json("body", _document(marked(body)))
+            value = run.render_json("body", _document(written(body)))
             if veil.texts:
                 run.went_in("body", veil.over(value))
             content = json.dumps(value, ensure_ascii=False, separators=(",", ":")).encode(
@@ -119,12 +137,19 @@ def build(
             content = render("body", body, raw.place(named)).encode("utf-8", "backslashreplace")
     if kind and not any(name.lower() == "content-type" for name, _ in named):
         named.append(("Content-Type", kind))
-    return Parts(method, address, tuple(named), content, shown, veil)
+    return Parts(method, address, tuple(named), content, shown, tuple(pairs), veil)
 
 
-def _render(run: Performing, veil: Veil, name: str, text: str, place: str = "plain") -> str:
+def _render(
+    run: Performing,
+    veil: Veil,
+    written: Callable[[str], str],
+    name: str,
+    text: str,
+    place: str = "plain",
+) -> str:
     """As `run.render`, but what looks like a secret is not in the timeline."""
-    rendered = run.render(name, marked(text), place)
+    rendered = run.render(name, written(text), place)
     if name == "url":
         run.went_in(name, veil.over(masked_url(rendered)))
     elif names_a_secret(name):

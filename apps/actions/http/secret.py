@@ -1,10 +1,13 @@
 """What a credential adds to a request, and how it stands in a text as `{{ credential }}`."""
 
 import base64
+import html
 import json
 import re
 import secrets
+from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import partial
 from urllib.parse import quote, quote_plus
 
 from apps.core.http.places import Bound, Place
@@ -31,7 +34,7 @@ class Secret:
     ) -> "Secret":
         """`how`: bearer, basic, header, query or text; `name` of the header or parameter."""
         pair = base64.b64encode(f"{user}:{secret}".encode()).decode() if how == "basic" else ""
-        bound = Bound(credential, places, _forms(*([pair] if pair else []), secret))
+        bound = Bound(credential, places, spellings(*([pair] if pair else []), secret))
         match how:
             case "basic":
                 return cls(bound, header=("Authorization", f"Basic {pair}"))
@@ -50,10 +53,10 @@ def marked(text: str) -> str:
 
 
 def placed_in_url(url: str, secret: str) -> str:
-    """Where MARK is spelled in a query, the secret is encoded as its neighbours are."""
-    return url.replace(MARK, quote(secret, safe=_IN_PATH)).replace(
-        quote_plus(MARK), quote_plus(secret)
-    )
+    """Encoded for the path or for the query, wherever MARK stands."""
+    path, mark, query = url.partition("?")
+    query = query.replace(MARK, quote_plus(secret)).replace(quote_plus(MARK), quote_plus(secret))
+    return f"{path.replace(MARK, quote(secret, safe=_IN_PATH))}{mark}{query}"
 
 
 def placed_in_body(body: bytes, secret: str, content_type: str) -> bytes:
@@ -64,15 +67,31 @@ def placed_in_body(body: bytes, secret: str, content_type: str) -> bytes:
     return body.replace(MARK.encode(), secret.encode())
 
 
-def spellings(secret: str) -> tuple[str, ...]:
-    """All forms in which a server may send it back."""
-    return _forms(secret)
-
-
-def _forms(*texts: str) -> tuple[str, ...]:
-    ways = (str, quote, quote_plus, _in_json, lambda text: _in_json(text).replace("/", "\\/"))
-    return tuple({way(text) for text in texts for way in ways})
+def spellings(*texts: str) -> tuple[str, ...]:
+    """The forms in which servers and programs send a text back."""
+    made = {way(text) for text in texts for way in _WAYS}
+    made |= {_PERCENT.sub(lambda found: found.group().lower(), form) for form in made}
+    return tuple(made)
 
 
 def _in_json(text: str) -> str:
     return json.dumps(text, ensure_ascii=False)[1:-1]
+
+
+def _in_ascii_json(text: str) -> str:
+    return json.dumps(text)[1:-1]
+
+
+_PERCENT = re.compile("%[0-9A-F]{2}")
+_WAYS: tuple[Callable[[str], str], ...] = (
+    str,
+    quote,
+    quote_plus,
+    partial(quote, safe=""),
+    partial(quote, safe=_IN_PATH),
+    _in_json,
+    _in_ascii_json,
+    lambda text: _in_json(text).replace("/", "\\/"),
+    lambda text: _in_ascii_json(text).replace("/", "\\/"),
+    html.escape,
+)

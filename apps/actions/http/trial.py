@@ -11,6 +11,7 @@ from apps.connectors.frozen import freeze_action, thaw_action
 from apps.connectors.models import Action, Connector
 from apps.connectors.outcomes import Call, Ended, Failed, Outcome
 from apps.core import clock, liquid
+from apps.core.budget import one_budget
 from apps.core.due import is_postgresql
 from apps.core.http import blocking
 from apps.core.http.messages import Failure, Kind, Response
@@ -46,7 +47,8 @@ def try_out(
     context.begin(thawed)
     row: Row | None = None
     try:
-        outcome: Outcome = thawed.perform(context)
+        with one_budget():
+            outcome: Outcome = thawed.perform(context)
         if isinstance(outcome, Call):
             row = _take_slot(UUID(str(thawed.uid)), outcome)
             answer = _answer(row, outcome) if row else _over_limit()

@@ -17,7 +17,6 @@ from apps.connectors.reach import CREDENTIAL, RECIPIENT, URL, Reach, referred
 from apps.connectors.registry import register
 from apps.core.fields import Column, RowsField, TemplateField
 from apps.core.http.messages import Failure, Kind, Response
-from apps.core.http.redaction import SHORTEST
 from apps.core.models import Credential
 from apps.core.vault import VaultError
 
@@ -166,7 +165,7 @@ class HttpApi(Action):
     def summary(self) -> str:
         if not self.url:
             return ""
-        return f"{self.method} {self._veil().over(masking.without_literals(self.url))}"
+        return f"{self.method} {exposing.masked_url(self.url, self.no_secrets)}"
 
     def clean(self) -> None:
         errors = {
@@ -216,10 +215,14 @@ class HttpApi(Action):
         return [one for one in found if one.fingerprint not in self.no_secrets]
 
     def _veil(self) -> masking.Veil:
-        """(Values that are named like secrets are masked by their names.)"""
-        texts = [one.text for one in self.exposed() if not one.named or one.text in self.body]
-        inline = [building.MARK] if self.credential_as == self.As.TEXT else []
-        return masking.Veil.of([*texts, *inline])
+        """Over what looks like a secret, and over the credential's mark."""
+        texts = [one.text for one in self.exposed() if not one.masked_by_name]
+        return masking.Veil.of([*texts, *([building.MARK] if self.is_inline else [])])
+
+    @property
+    def is_inline(self) -> bool:
+        """Whether its credential stands in its texts."""
+        return self.credential_as == self.As.TEXT
 
     @cached_property
     def _hidden(self) -> masking.Veil:
@@ -229,19 +232,9 @@ class HttpApi(Action):
     @classmethod
     def exported(cls, config: dict[str, Any]) -> dict[str, Any]:
         """A draft may hold what publishing refuses: secrets that stand there themselves."""
-        url, headers, fields, body = (config[n] for n in ("url", "headers", "fields", "body"))
-        found = exposing.find(url, headers, fields, body)
-        harmless = config.get("no_secrets", [])
-        shown = {one.text for one in found if one.fingerprint in harmless}
-        hidden = [one.text for one in found if one.text not in shown]
-        veil = masking.Veil.of(text for text in hidden if len(text) >= SHORTEST)
-        return {
-            **config,
-            "url": veil.over(masking.without_literals(url, shown)),
-            "headers": veil.over(masking.rows_without_literals(headers, shown)),
-            "fields": veil.over(masking.rows_without_literals(fields, shown)),
-            "body": veil.over(body),
-        }
+        names = ("url", "headers", "fields", "body")
+        masked = exposing.masked(*(config[name] for name in names), config["no_secrets"])
+        return {**config, **dict(zip(names, masked, strict=True))}
 
     @classmethod
     def reaches(
@@ -277,7 +270,10 @@ class HttpApi(Action):
             self.fields,
             self.body,
             self._hidden,
+            inline=self.is_inline and secret is not None,
         )
+        if parts.spells_a_secret_host():
+            return Failed(checks.NO_HOST)
         return self._call(parts, secret, 1)
 
     def gave_up(self, run: Performing, failed: Failed) -> None:

@@ -13,7 +13,7 @@ from apps.builder.given import http_samples
 from apps.builder.http_api import views
 from apps.builder.http_api.questions import HttpApiForm
 from apps.builder.kinds import KindAdmin, page_of
-from apps.builder.permissions import may_change, may_change_credentials
+from apps.builder.permissions import may_change, may_change_credentials, may_use_credentials
 from apps.builder.samples import newest_events
 from apps.connectors.models import Action, Step
 from apps.connectors.on_error import OnError
@@ -51,6 +51,7 @@ class HttpApiAdmin(KindAdmin):
         self, request: HttpRequest, obj: Any = None, change: bool = False, **kwargs: Any
     ) -> Any:
         form = super().get_form(request, obj, change=change, **kwargs)
+        form.may_use_credentials = may_use_credentials(request)
         for name in {"may_go", "no_secret"} - self._questions(request, obj):
             form.base_fields.pop(name, None)
         return form

@@ -14,6 +14,8 @@ from apps.actions.kinds.http_api import HttpApi
 from apps.core.http.places import Place
 from apps.core.models import Credential
 
+NOT_YOURS = "It decides where the credential stands, and you may not use credentials."
+
 
 class HttpApiForm(forms.ModelForm):  # type: ignore[type-arg]
     may_go = forms.BooleanField(
@@ -31,15 +33,23 @@ class HttpApiForm(forms.ModelForm):  # type: ignore[type-arg]
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        if "no_secret" in self.fields and self.instance.pk:
-            found = " ".join(one.finding for one in self.instance.exposed())
+        exposed = self.instance.exposed() if self.instance.pk else []
+        # What the page asks about; what is typed in with the answer is asked about next time.
+        self._asked = {one.fingerprint for one in exposed}
+        if "no_secret" in self.fields and exposed:
+            found = " ".join(one.finding for one in exposed)
             self.fields["no_secret"].help_text = (
                 f"{found} Logs and exports mask that, and the flow can't be published. Make a "
                 "credential of it, or tick this if everybody may read it."
             )
 
+    # Whether this person may use credentials; set by the page.
+    may_use_credentials = True
+
     def clean(self) -> dict[str, Any]:
         cleaned = super().clean() or {}
+        if not self.may_use_credentials and cleaned.get("credential"):
+            self._refuse_other_use(cleaned)
         credential, there = cleaned.get("credential"), host_of(cleaned.get("url") or "")
         if credential is None or "may_go" not in self.fields:
             return cleaned
@@ -54,11 +64,23 @@ class HttpApiForm(forms.ModelForm):  # type: ignore[type-arg]
                 self.add_error("may_go", f"{asked} Tick this to let it.")
         return cleaned
 
+    def _refuse_other_use(self, cleaned: dict[str, Any]) -> None:
+        """A credential that somebody else has chosen is sent as was chosen with it: in a message, it
+        would be shown to whoever reads messages at its own host."""
+        kept = HttpApi.objects.get(pk=self.instance.pk)
+        for name in ("credential_as", "credential_name"):
+            if cleaned.get(name, "") != getattr(kept, name):
+                self.add_error(name, NOT_YOURS)
+        for name in ("method", "url", "headers", "body_type", "fields", "body"):
+            before, now = getattr(kept, name), cleaned.get(name)
+            if kept.is_inline and before != now:
+                self.add_error(name, NOT_YOURS)
+
     def answered(self, request: HttpRequest, action: HttpApi) -> None:
         """Keep what was answered: at the credential at once, of the action in what is saved."""
         found = {one.fingerprint for one in action.exposed()}
         if self.cleaned_data.get("no_secret"):
-            action.no_secrets = sorted({*action.no_secrets, *found})
+            action.no_secrets = sorted({*action.no_secrets, *(found & self._asked)})
         if self.place is not None and action.credential_id is not None:
             let_go(request, action.credential_id, self.place)
 

@@ -88,10 +88,21 @@ class Bound:
         if not self.may_go(target):
             raise Refused(not_there(self.credential, Place.of(target)))
 
-    def is_in(self, target: Target) -> bool:
-        """Whether its URL spells the secret, as a server can do that redirects with a query."""
-        spelled = (target.url, unquote(target.url), unquote_plus(target.url))
-        return any(text in url for text in self.texts for url in spelled)
+    def is_in(self, target: Target, body: bytes | None) -> bool:
+        """Whether the URL spells the secret, as a server can do that redirects, or the body."""
+        written = (target.url, unquote(target.url), unquote_plus(target.url))
+        return any(
+            any(text in url for url in written) or text.encode() in (body or b"")
+            for text in self.texts
+        )
+
+    def without(self, headers: tuple[tuple[str, str], ...]) -> tuple[tuple[str, str], ...]:
+        """The headers that don't spell it."""
+        return tuple(
+            (name, value)
+            for name, value in headers
+            if not any(text in name or text in value for text in self.texts)
+        )
 
 
 def not_there(credential: str, place: Place) -> str:

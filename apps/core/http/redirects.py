@@ -28,14 +28,15 @@ def next_request(
     if (status == 303 and method != "HEAD") or (status in (301, 302) and method == "POST"):
         method, body = "GET", None
         headers = tuple(pair for pair in headers if not pair[0].lower().startswith("content-"))
-    allowed = request.bound is None or request.bound.may_go(to)
-    if not allowed and request.bound and request.bound.is_in(to):
-        raise Refused(
-            f"{target.place} redirects to {to.place} with the secret in the address, and "
-            f'the credential "{request.bound.credential}" may not go there.'
-        )
-    if not allowed or not same_server(target, to):
+    if not same_server(target, to):
         headers = harmless(headers)
+    if request.bound is not None and not request.bound.may_go(to):
+        headers = harmless(request.bound.without(headers))
+        if request.bound.is_in(to, body):
+            raise Refused(
+                f"{target.place} redirects to {to.place}, where the credential "
+                f'"{request.bound.credential}" may not go.'
+            )
     return replace(request, method=method, url=to.url, headers=headers, body=body), to
 
 

@@ -59,6 +59,8 @@ def main(limit: int, columns: int) -> None:
             out.write(line)
     except Refused as refused:
         last = {"refused": str(refused)}
+    except MemoryError:
+        sys.exit(1)  # as if the kernel had ended it
     except Exception as error:
         # A library that parses what strangers made may raise anything.
         last = {"refused": ENTITIES if _declares_entities(error) else DAMAGED}

@@ -2,9 +2,12 @@
 are masked."""
 
 import json
+from time import process_time
 
 import pytest
 
+from apps.actions.http.checks import host_of
+from apps.actions.http.exposed import find
 from apps.actions.http.literals import in_text
 from apps.actions.kinds.http_api import HttpApi
 from apps.connectors.exporting import export
@@ -98,6 +101,8 @@ def test_wherever_it_stands_it_keeps_the_flow_from_being_published(place):
         {"headers": [row("Authorization", "Bearer abc123x{{ event.n }}")]},
         {"url": "https://x.example/?token=abc123x{{ event.n }}"},
         {"body_type": "json", "body": '{"password": "abc123x"}'},
+        {"body_type": "json", "body": '{"password": "abc123x{{ event.n }}"}'},
+        {"body_type": "json", "body": '{"password": "abc123x\\"y"}'},
         {"body_type": "raw", "body": "password=abc123x&n={{ event.n }}"},
         {"body_type": "raw", "body": "<apiKey>abc123x</apiKey>"},
         {"body_type": "form", "fields": [row("api_key", "abc123x")]},
@@ -122,6 +127,7 @@ def test_an_operator_can_say_that_it_is_none(place):
 
 def test_what_an_export_left_out_is_missed_before_publishing():
     action = action_with(**PLACES["path"](SECRETS[0]))
+    assert "https://x.example/a" in export(action_with(url="https://x.example/a").step.connector)
     imported = import_new(export(action.step.connector).encode(), "Copy").connector
     (problem,) = find_problems(imported)
     assert problem.text.startswith("A secret was left out where ••• stands.")
@@ -136,10 +142,83 @@ def test_it_is_masked_in_timeline_and_log(server, happen, place, monkeypatch):
         "https://x.example", server.url
     )
     monkeypatch.setattr("apps.connectors.publish.find_problems", lambda connector: [])
-    server.answer = lambda asked: (200, {}, json.dumps([asked.path, asked.headers]).encode())
     happen([(HttpApi, {"label": "Ask", **columns})], event={"n": 1})
     (asked,) = server.asked
     assert secret in f"{asked.path} {asked.headers} {asked.body}"
     leaks = [text for text in everything_stored() if secret in text]
     # The flow itself has it, where it was written.
     assert {text.partition(":")[0] for text in leaks} <= {"HttpApi", "Revision"}
+
+
+def test_an_answer_with_what_looks_like_one_is_read_as_it_is(server, happen):
+    """Ids of products and templates look like secrets as well, and later steps need them."""
+    known = "550e8400-e29b-41d4-a716-446655440000"
+    server.answer = lambda asked: (200, {}, json.dumps({"id": known}).encode())
+    action = HttpApi(url=f"{server.url}/products/{known}", label="Look up", method="GET")
+    columns = {"url": action.url, "label": "Look up", "method": "GET"}
+    columns["no_secrets"] = [one.fingerprint for one in action.exposed()]
+    then = {"label": "Tell", "url": f"{server.url}/tell", "body_type": "json"}
+    then["body"] = '{"product": "{{ http.look_up.id }}"}'
+    happen([(HttpApi, columns), (HttpApi, then)])
+    assert server.asked[1].json == {"product": known}
+
+
+@pytest.mark.parametrize(
+    "columns",
+    [
+        {"url": "/?token={{ event.t }}"},
+        {"body_type": "form", "fields": [row("password", "{{ event.t }}")]},
+        {"headers": [row("X-Api-Key", "{{ event.t }}")]},
+    ],
+)
+def test_what_is_named_like_one_is_masked_in_the_answer_too(server, happen, columns):
+    server.answer = lambda asked: (
+        200,
+        {},
+        json.dumps([asked.path, asked.headers, asked.body.decode()]).encode(),
+    )
+    happen(
+        [(HttpApi, {"label": "Ask", **columns, "url": server.url + columns.get("url", "/")})],
+        event={"t": "tok-12345"},
+    )
+    leaks = [text for text in everything_stored() if "tok-12345" in text]
+    assert all(text.startswith("Event:") for text in leaks)
+
+
+@pytest.mark.parametrize(
+    "columns",
+    [
+        {"url": "https://evil.example/x", "fields": [row("token", "evil.example")]},
+        {"url": "https://evil.example/x", "body": '{"password": "evil.example"}'},
+        {"url": "https://x8k2mfp0q9wz7r4tn3vb6yhs1djc5lga.evil.example/x"},
+    ],
+)
+def test_where_a_request_goes_is_never_hidden(columns):
+    action = action_with(**columns)
+    assert "evil.example" in action.summary()
+    assert "evil.example/x" in export(action.step.connector)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "{{",
+        "{%",
+        "eyJaaaaaaaa-",
+        "eyJ-",
+        "SG.aaaaaaaaaa",
+        "=",
+        '"a":"',
+        "<a>",
+        "a=",
+        "A1b2-",
+        "12345:",
+    ],
+)
+def test_long_texts_are_looked_through_in_time(text):
+    """Linear: a quadratic look would take minutes."""
+    text *= 200_000 // len(text)
+    begun = process_time()
+    find(f"https://x.example/{text}", [row("X", text)], [row("a", text)], text)
+    host_of(f"https://{text}")
+    assert process_time() - begun < 20

@@ -7,12 +7,23 @@ from apps.actions.kinds.http_api import HttpApi
 from apps.connectors.publish import find_problems
 from apps.core.http.guard import AllowList
 from apps.core.models import Credential
+from apps.engine.models import Attempt
 from tests.actions.kinds.asking import row
-from tests.factories import CredentialFactory, StepFactory
+from tests.actions.kinds.test_http_api_secrets import everything_stored
+from tests.factories import CredentialFactory, StepFactory, published
 from tests.servers import serving
 
 pytestmark = pytest.mark.django_db
 WAYS = ["bearer", "basic", "header", "query", "text"]
+# Where it can stand as text, besides the URL.
+TEXTS = {
+    "json": {"body_type": "json", "body": '{"k": "{{ credential }}"}'},
+    "form": {"body_type": "form", "fields": [row("k", "{{ credential }}")]},
+    "multipart": {"body_type": "multipart", "fields": [row("k", "{{ credential }}")]},
+    "row": {"body_type": "raw", "body": "<k>{{ credential }}</k>"},
+    "harmless header": {"headers": [row("Accept", "{{ credential }}")]},
+    "user agent": {"credential_as": "header", "credential_name": "User-Agent"},
+}
 SECRET = "s3cr/t-Kay+1"
 
 
@@ -64,10 +75,13 @@ def test_an_attribute_in_the_host_may_choose_among_those_listed(server, other, h
     assert told(run, "http_api").result == "done" and saw_the_secret(other)
 
 
-def test_one_that_lists_nothing_goes_nowhere(server, happen, told):
-    run = happen([asking("http://127.0.0.1:{{ event.port }}/", listed(server))], event={"port": 1})
+def test_one_that_lists_nothing_goes_nowhere(server, post, drain):
+    port = server.url.rpartition(":")[2]
+    connector = published([asking("http://127.0.0.1:{{ event.port }}/", listed(server))])
     Credential.objects.update(hosts="")
-    assert "may not go" in told(run, "http_api").note and not server.asked
+    post(connector, {"port": port})
+    drain()
+    assert "may not go" in Attempt.objects.get().note and not server.asked
 
 
 def test_a_host_taken_off_the_list_counts_at_once(server, post, drain, happen, told):
@@ -87,20 +101,35 @@ def test_a_redirect_to_another_host_does_not_take_it_along(server, other, happen
     assert len(other.asked) == 1 and not saw_the_secret(other)
 
 
+@pytest.mark.parametrize("where", TEXTS)
+@pytest.mark.parametrize("status", [302, 307, 308])
+def test_nor_does_a_repeated_body(server, other, happen, told, where, status):
+    server.answer = lambda asked: (status, {"Location": f"{other.url}/b"}, b"")
+    _, columns = asking(f"{server.url}/a", listed(server))
+    columns |= {"method": "POST", "credential_as": "text", **TEXTS[where]}
+    run = happen([(HttpApi, columns)])
+    assert saw_the_secret(server) and not saw_the_secret(other)
+    repeated = status != 302 and "body_type" in TEXTS[where]
+    assert told(run, "http_api").result == ("failed" if repeated else "done")
+    assert len(other.asked) == (0 if repeated else 1)
+
+
 @pytest.mark.parametrize("spelled", ["s3cr/t-Kay+1", "s3cr%2Ft-Kay%2B1", "%73%33cr/t-Kay%2b1"])
 def test_a_redirect_that_spells_it_is_not_followed(server, other, happen, told, spelled):
     server.answer = lambda asked: (302, {"Location": f"{other.url}/b?k={spelled}"}, b"")
     run = happen([asking(f"{server.url}/a", listed(server), "query")])
-    assert "may not go there" in told(run, "http_api").note and not other.asked
+    assert "may not go." in told(run, "http_api").note and not other.asked
 
 
 def test_names_are_compared_and_not_where_they_lead(server, happen, told, settings):
     """The name of another host that has the same address is another host."""
     settings.HTTP_ALLOW = AllowList.read(["localhost", "127.0.0.1"])
-    url = server.url.replace("127.0.0.1", "localhost")
-    run = happen([asking("{{ event.url }}", listed(server))], event={"url": url})
-    # (What an attribute gives is encoded in a URL, so that one can't be a whole address.)
-    assert told(run, "http_api").result == "failed" and not server.asked
+    url = server.url.replace("127.0.0.1", "{{ event.host }}")
+    made = listed(server)
+    run = happen([asking(url, made)], event={"host": "localhost"})
+    assert "may not go to http://localhost" in told(run, "http_api").note and not server.asked
+    run = happen([asking(url, made)], event={"host": "127.0.0.1"})
+    assert told(run, "http_api").result == "done" and saw_the_secret(server)
 
 
 # --- in the text ----------------------------------------------------------------------------------
@@ -109,8 +138,9 @@ def test_names_are_compared_and_not_where_they_lead(server, happen, told, settin
 @pytest.mark.parametrize(
     ("columns", "came"),
     [
+        ({"url": "/{{ credential }}?a={{ credential }}"}, lambda a: a.path.endswith("Kay%2B1")),
         ({"url": "/bot{{ credential }}/send"}, lambda a: a.path == "/bots3cr/t-Kay+1/send"),
-        ({"url": "/a?k={{credential}}"}, lambda a: a.path in ("/a?k=s3cr/t-Kay+1",)),
+        ({"url": "/a?k={{credential}}"}, lambda a: a.path == "/a?k=s3cr%2Ft-Kay%2B1"),
         (
             {"body_type": "json", "body": '{"key": "{{ credential }}", "n": "{{ event.n }}"}'},
             lambda a: a.json == {"key": SECRET, "n": 1},
@@ -151,11 +181,44 @@ def test_it_may_stand_in_the_text_and_is_masked_there(server, happen, told, colu
     assert came(server.asked[0])
     entry = told(run, "http_api")
     assert entry.result == "done" and "•••" in str(entry.went_in)
-    from tests.actions.kinds.test_http_api_secrets import everything_stored
-
     stored = list(everything_stored())
     for text in ("s3cr/t-Kay", "s3cr%2Ft", "\ue000"):
         assert not [one for one in stored if text in one]
+
+
+def test_its_mark_leaves_for_nobody(server, happen, monkeypatch):
+    """Where it is not sent as text, it is an attribute like any: one without a value."""
+    monkeypatch.setattr("apps.connectors.publish.find_problems", lambda connector: [])
+    text = {
+        "headers": [row("X-A", "[{{ credential }}]")],
+        "url": f"{server.url}/{{{{ credential }}}}",
+    }
+    happen([(HttpApi, {"label": "Ask", **text})])
+    happen([(HttpApi, {"label": "Ask", **text, "credential_as": "text"})])
+    happen([(HttpApi, {"label": "Ask", **text, "credential": listed(server)})])
+    assert [(a.path, a.headers["X-A"]) for a in server.asked] == [("/", "[]")] * 3
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "http://{{ credential }}.x.example/",
+        "http://{{ credential }}@x.example/",
+        "{{ credential }}://x.example/",
+        "https://{% comment %}/{% endcomment %}{{ credential }}.x.example/",
+        "https://{% if false %}/{% endif %}{{ credential }}.x.example/",
+        "http://127.0.0.1:{{ credential }}/",
+    ],
+)
+def test_in_a_host_it_goes_nowhere_and_is_not_told(happen, told, url, monkeypatch):
+    monkeypatch.setattr("apps.connectors.publish.find_problems", lambda connector: [])
+    made = CredentialFactory(name="Shop", secret="AbCdEf-GhIjK99", hosts="*.x.example")
+    run = happen(
+        [(HttpApi, {"label": "Ask", "url": url, "credential": made, "credential_as": "text"})]
+    )
+    assert "can't stand in the host" in told(run, "http_api").note
+    stored = [text for text in everything_stored() if "abcdef-ghijk99" in text.lower()]
+    assert not stored
 
 
 # --- problems -------------------------------------------------------------------------------------
