@@ -13,7 +13,7 @@ from django.views.decorators.http import require_http_methods, require_safe
 from apps.builder.flow_views import find
 from apps.builder.links import crumbs, export_url, flow_url
 from apps.builder.pages import page
-from apps.builder.permissions import may_change, may_view
+from apps.builder.permissions import may_change, may_use_credentials, may_view
 from apps.builder.publish_views import log
 from apps.connectors.draft import StaleDraft
 from apps.connectors.exporting import export, file_name
@@ -74,7 +74,8 @@ def restore_page(request: HttpRequest, pk: int, number: int) -> HttpResponse:
 
 def _restored(request: HttpRequest, connector: Connector, revision: Revision) -> HttpResponse:
     version = request.POST.get("version", "")
-    unresolved = restore(connector, revision, int(version) if is_id(version) else -1)
+    number = int(version) if is_id(version) else -1
+    unresolved = restore(connector, revision, number, may_use_credentials(request))
     log(request, connector, f"Restored revision {revision.number} into the draft.")
     messages.success(request, f"The draft is revision {revision.number} again.")
     tell(request, unresolved)

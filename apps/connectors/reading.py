@@ -67,7 +67,11 @@ def read(raw: bytes) -> Document:
     _check_format(document["format"])
     _check_values(document)
     _check_document(document)
-    return {**completed(document), "settings": document.get("settings", {})}
+    read = {**completed(document), "settings": document.get("settings", {})}
+    for step in read["steps"]:
+        for action in step["actions"]:
+            action["config"] = registry.kind_of(action["kind"]).arrived(action["config"])
+    return read
 
 
 def _json(raw: bytes) -> Any:

@@ -1,5 +1,6 @@
 """Finding the rows that a document names: by id at home, by name elsewhere."""
 
+from collections.abc import Collection
 from typing import Any
 
 from django.core.exceptions import FieldDoesNotExist, ObjectDoesNotExist, ValidationError
@@ -14,31 +15,33 @@ class References:
     """Resolves the references of one document for the connector that it is written into."""
 
     def __init__(
-        self, document: Document, connector: Connector, may_use_credentials: bool = True
+        self, document: Document, connector: Connector, usable: Collection[int] | None = None
     ) -> None:
+        """`usable`: the ids of the credentials that may be used; None: all of them."""
         self.is_home = document["installation"] == str(Installation.current().uid)
         self.own_name = document["connector"]["name"]
         self.connector = connector
-        self.may_use_credentials = may_use_credentials
+        self.usable = usable
 
     def find(self, field: Any, ref: Document | None) -> models.Model | None:
         """The row that a foreign key is to point at; None when there is no such row. A connector
         that names itself goes on naming itself, also as a copy."""
-        if ref is None or self._withholds(field):
+        if ref is None:
             return None
         if field.related_model is Connector and ref["name"] == self.own_name:
             return self.connector
         rows = field.related_model._default_manager.complex_filter(field.get_limit_choices_to())
         by_id = _by_id(rows, ref.get("id")) if self.is_home else None
-        return by_id or by_name(rows, ref["name"])
+        found = by_id or by_name(rows, ref["name"])
+        if found is not None and field.related_model is Credential and self.usable is not None:
+            return found if found.pk in self.usable else None
+        return found
 
     def why_not(self, field: Any, ref: Document, lost: str = "") -> str:
         """One sentence about a reference that was not found; `lost` is what goes with one that its
         row can't be without."""
-        return left_out(ref, lost) if self._withholds(field) else not_found(field, ref, lost)
-
-    def _withholds(self, field: Any) -> bool:
-        return field.related_model is Credential and not self.may_use_credentials
+        withheld = field.related_model is Credential and self.usable is not None
+        return left_out(ref, lost) if withheld else not_found(field, ref, lost)
 
 
 def not_found(field: Any, ref: Document, lost: str = "") -> str:

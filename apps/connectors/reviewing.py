@@ -21,7 +21,9 @@ SORTS = (URL, RECIPIENT, CHANNEL, CREDENTIAL, CONNECTOR)
 # Checks of who posts that also look at a timestamp.
 TIMED = (Connector.Auth.STRIPE, Connector.Auth.STANDARD)
 # Categories of characters that nobody sees, or that turn round what stands behind them.
-UNSEEN = {"Cc", "Cf", "Co", "Zl", "Zp"}
+UNSEEN = {"Cc", "Cf", "Co", "Mn", "Zl", "Zp"}
+# Letters and signs that look like blanks.
+BLANK = "\u115f\u1160\u2800\u3164\uffa0"
 
 
 @dataclass(frozen=True)
@@ -136,7 +138,7 @@ def _seen(text: str) -> str:
     something else."""
     return "".join(
         f"[U+{ord(letter):04X}]"
-        if unicodedata.category(letter) in UNSEEN and letter not in "\n\t"
+        if (unicodedata.category(letter) in UNSEEN or letter in BLANK) and letter not in "\n\t"
         else letter
         for letter in text
     )

@@ -1,5 +1,6 @@
 """Writing a document into draft rows: what restoring a revision and importing a file share."""
 
+from collections.abc import Collection
 from typing import Any
 
 from django.core.exceptions import ValidationError
@@ -24,10 +25,11 @@ from apps.connectors.uids import Uids
 
 
 def write_draft(
-    connector: Connector, document: Document, may_use_credentials: bool = True
+    connector: Connector, document: Document, usable: Collection[int] | None = None
 ) -> list[str]:
     """Make the draft of `connector`, which is saved, what `document` says; it is in today's shape
-    (`completing.completed`). Belongs into a transaction: raises NotImportable half-way.
+    (`completing.completed`). Belongs into a transaction: raises NotImportable half-way. `usable`:
+    the ids of the credentials that may stand in it; None: all of them.
 
     Returns one sentence for each reference that leads to nothing here. The actions concerned keep
     it as a problem, and lack the reference.
@@ -35,7 +37,7 @@ def write_draft(
     write_columns(connector, frozen_columns(document), {})
     _write_mapping(connector, document["mapping"])
     uids = Uids(document, connector)
-    references = References(document, connector, may_use_credentials)
+    references = References(document, connector, usable)
     connector.steps.all().delete()
     sentences: list[str] = []
     for position, frozen in enumerate(document["steps"]):

@@ -6,12 +6,14 @@ in a drain, which renders in its main thread, a timer of the kernel breaks off w
 """
 
 import gc
+import json
 import signal
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from time import perf_counter, thread_time
 from types import FrameType
+from typing import Any
 
 from django.conf import settings
 from liquid.exceptions import LiquidError
@@ -20,6 +22,8 @@ from liquid.exceptions import LiquidError
 HARD_STOP = 2
 # CPU seconds between two ticks of it.
 TICK = 0.05
+# All that is filled in for one action may be so many times as long as one text.
+MOST_TEXTS = 4
 
 
 class Exhausted(LiquidError):
@@ -36,6 +40,8 @@ class Budget:
         self._since: float | None = None
         self._cpu_before: float | None = None
         self._collecting_before = 0.0
+        self._written = 0
+        self._sizes: dict[int, int] = {}
 
     @contextmanager
     def spend(self) -> Iterator[None]:
@@ -53,6 +59,18 @@ class Budget:
         finally:
             self._passed += perf_counter() - begun
             self._since = None
+
+    def wrote(self, value: Any) -> None:
+        """Count what was filled in: a text, or what stands in JSON. Raises Exhausted."""
+        if isinstance(value, dict | list):
+            # The same list may stand in a document a hundred times.
+            if id(value) not in self._sizes:
+                self._sizes[id(value)] = len(json.dumps(value, default=str))
+            self._written += self._sizes[id(value)]
+        elif isinstance(value, str):
+            self._written += len(value)
+        if self._written > MOST_TEXTS * settings.RENDER_BYTES:
+            raise Exhausted("its texts are too long altogether", token=None)
 
     def look(self, times: int = 1) -> None:
         """Raises Exhausted when the budget is used up so many times over."""
@@ -100,6 +118,12 @@ class one_budget:
     def __exit__(self, *raised: object) -> None:
         if self._is_outermost:
             _mine.budget = None
+
+
+def wrote(value: Any) -> None:
+    """For the budget of what is rendered now, if there is one."""
+    if _mine.budget is not None:
+        _mine.budget.wrote(value)
 
 
 def current() -> Budget:

@@ -18,7 +18,7 @@ from liquid.exceptions import LiquidError, OutputStreamLimitError, UnknownFilter
 from liquid.undefined import Undefined
 
 from apps.core import dialect, json_text
-from apps.core.budget import one_budget
+from apps.core.budget import one_budget, wrote
 from apps.core.dialect import MISSING, Context, EncodingNode, as_text, clean, joined, spell, step
 
 __all__ = ["PLACES", "as_text", "clean", "environments", "step"]
@@ -159,7 +159,9 @@ def render(text: str, scope: Scope, place: str = "plain", missing: list[str] | N
     text = clean(text)
     if not has_attributes(text):
         return text
-    return str(_filled_in(Template.render, text, place, scope, missing))
+    filled_in = str(_filled_in(Template.render, text, place, scope, missing))
+    wrote(filled_in)
+    return filled_in
 
 
 def evaluate(text: str, scope: Scope, missing: list[str] | None = None) -> Any:
@@ -191,14 +193,21 @@ def render_json(value: Any, scope: Scope, missing: list[str] | None = None) -> A
 
 def _json_rendered(value: Any, scope: Scope, missing: list[str] | None) -> Any:
     if isinstance(value, str):
-        return evaluate(value, scope, missing) if has_attributes(value) else value
+        if not has_attributes(value):
+            return value
+        found = evaluate(value, scope, missing)
+        wrote(found)
+        return found
     if isinstance(value, list):
         return [_json_rendered(item, scope, missing) for item in value]
     if isinstance(value, dict):
-        return {
+        made = {
             render(k, scope, "plain", missing): _json_rendered(v, scope, missing)
             for k, v in value.items()
         }
+        if len(made) < len(value):  # or a payload could put its own in the place of another one
+            raise LiquidError("two fields of an object have the same name", token=None)
+        return made
     return value
 
 

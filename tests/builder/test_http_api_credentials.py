@@ -95,6 +95,37 @@ def test_so_it_is_with_a_connectors_own(operator, shop):
     assert connector.credential is None
 
 
+@pytest.mark.parametrize(
+    "changed",
+    [
+        {"credential_as": "text", "body_type": "raw", "body": "{{ credential }}"},
+        {"credential_as": "query", "credential_name": "text"},
+        {"credential_as": "header", "credential_name": "X-Note"},
+    ],
+)
+def test_nor_do_they_move_one_to_where_it_can_be_read(operator, server, shop, action, changed):
+    """Chosen by somebody else for a host: in a message there, it would be read."""
+    shop.allow(host_of(server.url))
+    shop.save()
+    HttpApi.objects.update(credential=shop)
+    values = sent(server, shop, **changed)
+    page = kind_url(HttpApi, "change", action.pk)
+    for answer in (operator.post(page, values), press_test(operator, action, values)):
+        assert "you may not use credentials" in answer.content.decode()
+    assert not server.asked
+
+
+def test_nor_do_they_rewrite_texts_in_which_one_stands(operator, server, shop, action):
+    kept = {"credential_as": "text", "body_type": "raw", "body": "key={{ credential }}"}
+    HttpApi.objects.update(credential=shop, url=f"{server.url}/ask", **kept)
+    page = kind_url(HttpApi, "change", action.pk)
+    values = sent(server, shop, **kept)
+    for name, value in (("body", "text={{ credential }}"), ("url", f"{server.url}/notes")):
+        answer = operator.post(page, {**values, name: value})
+        assert "you may not use credentials" in answer.content.decode()
+    assert operator.post(page, {**values, "label": "Named"}).status_code == 302
+
+
 # --- where it may go ------------------------------------------------------------------------------
 
 
@@ -171,7 +202,13 @@ def test_the_form_asks_whether_it_is_one(operator, server, action):
     assert operator.post(page, {**values, "no_secret": "on"}).status_code == 302
     assert not HttpApi.objects.get().exposed()
     assert "It is no secret" not in operator.get(page).content.decode()
-    # Of this one that was said, not of the next one.
+
+
+def test_what_is_typed_in_with_the_answer_was_not_asked_about(operator, server, action):
+    body = {"body_type": "raw", "body": "550e8400-e29b-41d4-a716-446655440000"}
+    HttpApi.objects.update(**body)
+    values = fields(HttpApi, url=f"{server.url}/ask", credential="", **body)
     other = {**values, "body": "450e8400-e29b-41d4-a716-446655440000", "no_secret": "on"}
-    operator.post(page, other)
+    page = kind_url(HttpApi, "change", action.pk)
+    assert operator.post(page, other).status_code == 302
     assert len(HttpApi.objects.get().exposed()) == 1

@@ -6,6 +6,7 @@ from apps.actions.kinds.http_api import HttpApi
 from apps.actions.kinds.send_message import SendMessage
 from apps.connectors.exporting import export
 from apps.connectors.importing import import_into, import_new, restore
+from apps.connectors.publish import publish
 from tests.factories import ChannelFactory, CredentialFactory, published
 
 pytestmark = pytest.mark.django_db
@@ -71,3 +72,28 @@ def test_a_revision_is_restored_with_its_credentials(checked):
     HttpApi.objects.update(credential=None)
     assert restore(checked, checked.published, checked.draft_version) == []
     assert HttpApi.objects.get().credential.name == "Shop key"
+
+
+def test_a_restored_revision_brings_no_credential_to_who_may_not_use_them(checked):
+    """Neither one that is in use no more, nor another one of its name."""
+    HttpApi.objects.update(credential=None)
+    checked.refresh_from_db()
+    publish(checked)
+    old = checked.revisions.order_by("number").first()
+    checked.refresh_from_db()
+    sentences = restore(checked, old, checked.draft_version, may_use_credentials=False)
+    assert any(LEFT_OUT.format("Shop key") in sentence for sentence in sentences)
+    assert HttpApi.objects.get().credential is None
+    checked.refresh_from_db()
+    restore(checked, old, checked.draft_version)
+    assert HttpApi.objects.get().credential.name == "Shop key"
+
+
+def test_a_files_word_that_a_secret_is_none_is_nobodys_here(checked):
+    action = HttpApi.objects.get()
+    action.body_type, action.body = "raw", "9f86d081884c7d659a2feaa0c55ad015"
+    action.no_secrets = [one.fingerprint for one in action.exposed()]
+    action.save()
+    imported = import_new(export(checked).encode(), "Copy").connector
+    copied = HttpApi.objects.get(step__connector=imported)
+    assert (copied.no_secrets, len(copied.exposed())) == ([], 1)

@@ -158,3 +158,33 @@ def test_one_long_text_many_times_over_is_refused_before_it_is_written():
 def test_the_size_and_the_ends_of_any_list_can_be_asked_for():
     text = "{{ event.items | size }} {{ event.items.size }} {{ event.items | first | map: 'sku' }}"
     assert liquid.render(text, lists(50_000)).startswith("50000 50000 ")
+
+
+@pytest.mark.parametrize("place", liquid.PLACES)
+def test_plain_attributes_stop_where_a_text_is_full(place):
+    """Before the next value is made into text: a hundred of them take no longer than two."""
+    scope = {"v": {f"key {n}": n for n in range(60_000)}}
+    begun = thread_time()
+    with pytest.raises(LiquidError):
+        liquid.render("{{ v }}" * 100, scope, place)
+    assert thread_time() - begun < 5
+
+
+def test_all_texts_of_an_action_have_a_bound():
+    scope = {"v": ["x" * 500_000]}
+    document = [{"a": "{{ v }}", "b": "{{ v[0] }}."} for _ in range(10)]
+    with one_budget(), pytest.raises(LiquidError, match="too long altogether"):
+        liquid.render_json(document, scope)
+    with one_budget():
+        for _ in range(8):
+            liquid.render("{{ v[0] }}", scope)
+        with pytest.raises(LiquidError, match="too long altogether"):
+            liquid.render("{{ v[0] }}", scope)
+    liquid.render("{{ v[0] }}", scope)
+
+
+def test_no_payload_takes_the_place_of_a_field():
+    document = {"role": "user", "{{ k }}": "{{ v }}"}
+    assert liquid.render_json(document, {"k": "a", "v": 1}) == {"role": "user", "a": 1}
+    with pytest.raises(LiquidError, match="the same name"):
+        liquid.render_json(document, {"k": "role", "v": "admin"})

@@ -110,3 +110,10 @@ def test_no_password_is_kept(caplog):
     sign_in("my-secret-Password-1")
     kept = str(list(AccessAttempt.objects.values()))
     assert "my-secret" not in kept + caplog.text
+
+
+def test_addresses_that_a_server_writes_as_ipv6_are_told_apart():
+    """nginx with one socket for both names every IPv4 address so."""
+    fail(3, at=f"::ffff:{HOME}")
+    assert sign_in(RIGHT, at=f"::ffff:{CAFE}").status_code == 302
+    assert sign_in(RIGHT, at=HOME).status_code == 429

@@ -5,6 +5,7 @@ import json
 import re
 from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 from apps.actions.http.literals import beside_attributes, has_attribute, in_text
 from apps.actions.http.masking import (
@@ -23,13 +24,17 @@ INSTEAD = (
     "Make a credential of it and choose it under Credential, or open the action and say that it "
     "is no secret."
 )
-# Names with values, in the notations that bodies are written in.
+# Names with values, in the notations of bodies that are no JSON.
+_NAME = r"([\w.-]{1,80})"
 _NAMED = (
-    re.compile(r'"([\w-]+)"\s*:\s*"((?:[^"\\]|\\.)+)"'),
-    re.compile(r'"([\w-]+)"\s*:\s*([0-9]+)'),
-    re.compile(r"(?<![\w-])([\w-]+)=([^&\s\"'<>]+)"),
-    re.compile(r"<([\w-]+)>([^<]+)</"),
+    re.compile(rf"""["']{_NAME}["']\s*:\s*"((?:[^"\\]|\\.)+)\""""),
+    re.compile(rf"""(?<![\w.-]){_NAME}["']?\s*:\s*'([^']+)'"""),
+    re.compile(rf"""(?<![\w."'-]){_NAME}\s*:\s*"?([^\s"'{{}},]+)"""),
+    re.compile(rf"(?<![\w.-]){_NAME}=[\"']?([^&\s\"'<>]+)"),
+    re.compile(rf"<(?:[\w-]+:)?{_NAME}(?:\s[^<>]*)?>(?:<!\[CDATA\[)?([^<\]]+)"),
 )
+# What stands under such names and is none.
+_HARMLESS = re.compile(r"(?i)yes|no|on|off|true|false|none|null|basic|bearer|first|https?://\S+")
 
 
 @dataclass(frozen=True)
@@ -92,7 +97,7 @@ def _in_row(row: Mapping[str, str], what: str) -> Iterator[Exposed]:
 
 
 def _named(place: str, value: str) -> Iterator[Exposed]:
-    if is_literal(value):
+    if is_literal(value) and not _HARMLESS.fullmatch(value.strip()):
         yield Exposed(place, value, named=True, masked_by_name=True)
     elif has_attribute(value):
         beside = place.partition(" contains")[0]
@@ -133,18 +138,36 @@ def _veil(found: Iterable[Exposed], shown: Container[str]) -> Veil:
 
 def in_body(body: str) -> Iterator[Exposed]:
     yield from (Exposed("The body", text) for text in in_text(body))
-    for notation in _NAMED:
-        for name, value in notation.findall(body):
-            # Whoever posts "pin": "1" has no secret; and such a text stands everywhere.
-            if names_a_secret(name) and len(value) >= SHORTEST:
-                place = f'The body contains a secret in "{name}"'
-                for one in _named(place, _unescaped(value)):
-                    yield replace(one, masked_by_name=False)
+    for name, value in _pairs(body):
+        # Whoever posts "pin": "1" has no secret; and such a text stands everywhere.
+        if names_a_secret(name) and len(value) >= SHORTEST and not _is_harmless(value):
+            for one in _named(f'The body contains a secret in "{name}"', value):
+                yield replace(one, masked_by_name=False)
 
 
-def _unescaped(value: str) -> str:
-    """As it is sent: it may stand in JSON."""
+def _is_harmless(value: str) -> bool:
+    is_sentence = " " in value.strip() and not any(c.isdigit() for c in value)
+    return is_sentence or bool(_HARMLESS.fullmatch(value))
+
+
+def _pairs(body: str) -> Iterator[tuple[str, str]]:
+    """Names with their values, from JSON as it is read, else from how other things look."""
     try:
-        return str(json.loads(f'"{value}"')) if "\\" in value else value
-    except ValueError:
-        return value
+        yield from _leaves(json.loads(body))
+    except (ValueError, RecursionError):
+        for notation in _NAMED:
+            yield from notation.findall(body)
+
+
+def _leaves(value: Any, name: str = "") -> Iterator[tuple[str, str]]:
+    """(name, text) of each text and number; an item of a list has the list's name."""
+    if isinstance(value, dict):
+        for key, inner in value.items():
+            yield from _leaves(inner, key)
+        if isinstance(value.get("name"), str) and isinstance(value.get("value"), str):
+            yield value["name"], value["value"]
+    elif isinstance(value, list):
+        for inner in value:
+            yield from _leaves(inner, name)
+    elif isinstance(value, str) or type(value) in (int, float):
+        yield name, str(value)

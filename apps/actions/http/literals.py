@@ -44,6 +44,8 @@ _CONSONANTS = re.compile(r"[bcdfghjklmnpqrstvwxz]{6,}", re.IGNORECASE)
 # Words before a secret that are none themselves.
 _SCHEMES = re.compile(r"(?i)\b(?:bearer|basic|token|digest|apikey|key|hmac|sha256|v1)\b[ :=]*")
 _LEAST_MIXED, _LEAST_BITS = 12, 3.0
+# Nobody has a longer one; pictures in a text are longer.
+_LONGEST = 4_096
 # Beside an attribute, under a name that says secret.
 _BESIDE = re.compile(r"[A-Za-z0-9_+=~/.-]{6,}")
 
@@ -54,7 +56,9 @@ def in_text(text: str) -> tuple[str, ...]:
     for part in _written(text):
         shapes = [match.group() for match in _SHAPES.finditer(part)]
         rest = _SHAPES.sub(" ", part)
-        found += shapes + [token for token in _TOKEN.findall(rest) if _is_random(token)]
+        found += shapes + [
+            token for token in _TOKEN.findall(rest) if len(token) <= _LONGEST and _is_random(token)
+        ]
     return tuple(dict.fromkeys(found))
 
 

@@ -14,9 +14,14 @@ from apps.core.http.redaction import MASK
 
 Pairs = Sequence[tuple[str, str]]
 
-_WHOLE = {"auth", "xauth", "sig", "signature", "pwd", "pass"}
-_INSIDE = ("authorization", "apikey", "secret", "password", "passwd", "accesskey", "privatekey")
-_AT_THE_END = ("token", "cookie", "subscriptionkey", "authkey", "credential")
+_WHOLE = {"auth", "xauth", "sig", "signature", "pwd", "pass", "xkey", "pin"}
+# fmt: off
+_INSIDE = (
+    "authorization", "apikey", "apitoken", "secret", "password", "passwd", "passphrase",
+    "accesskey", "privatekey", "clientkey", "licensekey",
+)
+# fmt: on
+_AT_THE_END = ("token", "cookie", "subscriptionkey", "authkey", "credential", "pwd")
 _LOGIN = re.compile(r"(?<=://)[^/?#]*@")
 
 

@@ -11,6 +11,7 @@ from functools import partial
 from urllib.parse import quote, quote_plus
 
 from apps.core.http.places import Bound, Place
+from apps.core.http.redaction import SHORTEST
 
 # What stands for the secret while everything else is filled in. Nobody who posts can know it.
 MARK = f"\ue000{secrets.token_hex(8)}\ue000"
@@ -24,6 +25,8 @@ class Secret:
     """Sent as a header, as a parameter of the URL, or `inline`: wherever it was written."""
 
     bound: Bound
+    # What is looked for in an answer that was read; not what is too short to be a secret.
+    values: tuple[str, ...] = field(repr=False)
     header: tuple[str, str] | None = None
     parameter: tuple[str, str] | None = None
     inline: str | None = field(default=None, repr=False)
@@ -34,17 +37,19 @@ class Secret:
     ) -> "Secret":
         """`how`: bearer, basic, header, query or text; `name` of the header or parameter."""
         pair = base64.b64encode(f"{user}:{secret}".encode()).decode() if how == "basic" else ""
-        bound = Bound(credential, places, spellings(*([pair] if pair else []), secret))
+        texts = [pair, secret] if pair else [secret]
+        values = tuple(text for text in texts if len(text) >= SHORTEST)
+        make = partial(cls, Bound(credential, places, spellings(*texts)), values)
         match how:
             case "basic":
-                return cls(bound, header=("Authorization", f"Basic {pair}"))
+                return make(header=("Authorization", f"Basic {pair}"))
             case "header":
-                return cls(bound, header=(name, secret))
+                return make(header=(name, secret))
             case "query":
-                return cls(bound, parameter=(name, secret))
+                return make(parameter=(name, secret))
             case "text":
-                return cls(bound, inline=secret)
-        return cls(bound, header=("Authorization", f"Bearer {secret}"))
+                return make(inline=secret)
+        return make(header=("Authorization", f"Bearer {secret}"))
 
 
 def marked(text: str) -> str:
@@ -82,7 +87,17 @@ def _in_ascii_json(text: str) -> str:
     return json.dumps(text)[1:-1]
 
 
+def _in_escaped_json(text: str) -> str:
+    """As programs write it that escape all but letters and digits."""
+    return "".join(c if c.isascii() and c.isalnum() else f"\\u{ord(c):04X}" for c in text)
+
+
+def _in_base64(text: str) -> str:
+    return base64.b64encode(text.encode()).decode()
+
+
 _PERCENT = re.compile("%[0-9A-F]{2}")
+_HEX = re.compile(r"\\u[0-9A-F]{4}")
 _WAYS: tuple[Callable[[str], str], ...] = (
     str,
     quote,
@@ -93,5 +108,8 @@ _WAYS: tuple[Callable[[str], str], ...] = (
     _in_ascii_json,
     lambda text: _in_json(text).replace("/", "\\/"),
     lambda text: _in_ascii_json(text).replace("/", "\\/"),
+    _in_escaped_json,
+    lambda text: _HEX.sub(lambda found: found.group().lower(), _in_escaped_json(text)),
     html.escape,
+    _in_base64,
 )

@@ -237,6 +237,11 @@ class HttpApi(Action):
         return {**config, **dict(zip(names, masked, strict=True))}
 
     @classmethod
+    def arrived(cls, config: dict[str, Any]) -> dict[str, Any]:
+        """(A file's word that its secrets are none is nobody's here.)"""
+        return {**config, "no_secrets": []}
+
+    @classmethod
     def reaches(
         cls, config: dict[str, Any], refs: dict[str, Any], rows: dict[str, Any]
     ) -> list[Reach]:
@@ -317,7 +322,7 @@ class HttpApi(Action):
         tries: int,
     ) -> Outcome:
         if isinstance(answer, Response):
-            return self._read(run, answer)
+            return self._read(run, answer, masking.Veil(secret.values if secret else ()))
         if answer.kind == Kind.LIMITED or not answer.sent:
             return Failed(answer.reason)
         if not self.repeatable:
@@ -326,11 +331,12 @@ class HttpApi(Action):
             return self._call(parts, secret, tries + 1)
         return Failed(answer.reason)
 
-    def _read(self, run: Performing, answer: Response) -> Outcome:
+    def _read(self, run: Performing, answer: Response, veil: masking.Veil) -> Outcome:
         line = answers.status_line(answer)
         found: dict[str, Any] | None = None
         try:
-            found = answers.read(answer.body)
+            # (Without what was masked before: JSON can spell a text in a thousand ways.)
+            found = veil.over(answers.read(answer.body))
         except answers.NotJson:
             values: dict[str, Any] = {"status": answer.status, "body": answers.text(answer.body)}
         else:

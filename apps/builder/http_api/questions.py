@@ -65,8 +65,8 @@ class HttpApiForm(forms.ModelForm):  # type: ignore[type-arg]
         return cleaned
 
     def _refuse_other_use(self, cleaned: dict[str, Any]) -> None:
-        """A credential that somebody else has chosen is sent as was chosen with it: in a message, it
-        would be shown to whoever reads messages at its own host."""
+        """A credential that somebody else has chosen is sent as was chosen with it: in a message,
+        whoever reads messages at its own host would see it."""
         kept = HttpApi.objects.get(pk=self.instance.pk)
         for name in ("credential_as", "credential_name"):
             if cleaned.get(name, "") != getattr(kept, name):

@@ -16,11 +16,18 @@ _NUMBER = re.compile(r" *[+-]?[0-9][0-9 ]*([.,][0-9]+)?")
 _NEUTRAL = re.compile(rf"'+{_BLANK}{_SIGN}")
 
 
+# Where a spreadsheet that takes another sign than the comma begins a cell of its own.
+_INSIDE = re.compile(rf"(?!\A)[;|\t](?='*{_BLANK}{_SIGN})")
+_INSIDE_NEUTRAL = re.compile(rf"(?!\A)([;|\t])'(?='*{_BLANK}{_SIGN})")
+
+
 def neutral(cell: str) -> str:
     """The cell as a spreadsheet may read it."""
+    cell = _INSIDE.sub(lambda found: f"{found.group()}'", cell)
     return "'" + cell if _FORMULA.match(cell) and not _NUMBER.fullmatch(cell) else cell
 
 
 def restore(cell: str) -> str:
     """The cell as it was before `neutral`."""
-    return cell[1:] if _NEUTRAL.match(cell) else cell
+    cell = cell[1:] if _NEUTRAL.match(cell) else cell
+    return _INSIDE_NEUTRAL.sub(r"\1", cell)

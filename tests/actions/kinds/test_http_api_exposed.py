@@ -105,6 +105,14 @@ def test_wherever_it_stands_it_keeps_the_flow_from_being_published(place):
         {"body_type": "json", "body": '{"password": "abc123x\\"y"}'},
         {"body_type": "raw", "body": "password=abc123x&n={{ event.n }}"},
         {"body_type": "raw", "body": "<apiKey>abc123x</apiKey>"},
+        {"body_type": "raw", "body": '<wsse:Password Type="x">abc123x</wsse:Password>'},
+        {"body_type": "raw", "body": "<password><![CDATA[abc123x]]></password>"},
+        {"body_type": "raw", "body": "password: abc123x"},
+        {"body_type": "raw", "body": 'mutation { in(password: "abc123x") { id } }'},
+        {"body_type": "raw", "body": "{'password': 'abc123x'}"},
+        {"body_type": "json", "body": '{"passwords": ["a"], "password": ["abc123x"]}'},
+        {"body_type": "json", "body": '{"pass\\u0077ord": "abc123x"}'},
+        {"body_type": "json", "body": '{"values": [{"name": "api_key", "value": "abc123x"}]}'},
         {"body_type": "form", "fields": [row("api_key", "abc123x")]},
     ],
 )
@@ -113,6 +121,23 @@ def test_under_a_name_that_says_secret_less_is_enough(columns):
     (problem,) = find_problems(action.step.connector)
     assert "secret" in problem.text and "abc123x" not in problem.text
     assert "abc123x" not in export(action.step.connector)
+
+
+@pytest.mark.parametrize(
+    "columns",
+    [
+        {"body_type": "json", "body": '{"signature": "Team Nova GmbH", "pass": "yes"}'},
+        {"body_type": "json", "body": '{"password_reset_url": "https://x.example/reset"}'},
+        {"body_type": "json", "body": '{"authorization_required": true, "token": "{{ event.t }}"}'},
+        {"url": "https://x.example/?page_token=first&auth=none"},
+        {
+            "body_type": "raw",
+            "body": "<img src='data:image/png;base64," + "iVBORw0KGgo1" * 500 + "'>",
+        },
+    ],
+)
+def test_everyday_flows_are_not_in_the_way(columns):
+    assert not action_with(**columns).exposed()
 
 
 @pytest.mark.parametrize("place", PLACES)

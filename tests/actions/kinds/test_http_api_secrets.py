@@ -1,6 +1,10 @@
 """HTTP API: secrets stay where they belong, and what would show one is a problem."""
 
+import base64
+import html
 import json
+import re
+from urllib.parse import quote
 
 import pytest
 from django.apps import apps
@@ -16,6 +20,8 @@ from tests.factories import CredentialFactory, StepFactory, published
 
 pytestmark = pytest.mark.django_db
 
+# What a path may hold as it is.
+IN_PATH = ":@!$&'()*+,;=-._~/"
 SLASHED = "as PHP writes it"
 
 
@@ -44,8 +50,6 @@ def everything_stored():
     ],
 )
 def test_a_credential_reaches_the_server_and_nothing_else(server, happen, place, name, where):
-    import base64
-
     pair = base64.b64encode(b"ana:s3cr/t-Kay+1").decode()
     server.answer = lambda asked: (
         200,
@@ -98,6 +102,31 @@ def test_secrets_that_stand_in_a_draft_do_not_leave_with_an_export():
     assert "s3cret" not in text and "berlin" in text
     assert "https://•••@x.example/?api_key=•••&n={{ event.n }}&token={{ event.t }}" in text
     assert "s3cret" not in action.summary_line
+
+
+@pytest.mark.parametrize(
+    "spell",
+    [
+        lambda s: json.dumps({"k": s}),
+        lambda s: f'{{"k": "{"".join(chr(92) + f"u{ord(c):04x}" for c in s)}"}}',
+        lambda s: json.dumps({"k": s}).replace("+", "\\u002B").replace("/", "\\/"),
+        lambda s: json.dumps({"k": s}).encode("utf-16").decode("latin-1"),
+        lambda s: quote(s, safe=""),
+        lambda s: re.sub("%..", lambda found: found.group().lower(), quote(s, safe="")),
+        lambda s: f"/send/{quote(s, safe=IN_PATH)}",
+        lambda s: f"<p>{html.escape(s)}</p>",
+        lambda s: base64.b64encode(s.encode()).decode(),
+    ],
+)
+def test_a_server_may_spell_a_credential_in_many_ways(server, happen, spell):
+    secret = "S3cr/t-Käy+1&x"
+    server.answer = lambda asked: (200, {}, spell(secret).encode("latin-1", "replace"))
+    if "Kä" in spell(secret):
+        server.answer = lambda asked: (200, {}, spell(secret).encode())
+    happen([ask(server, credential=CredentialFactory(secret=secret))])
+    stored = "\n".join(everything_stored())
+    for text in {secret, spell(secret), quote(secret), html.escape(secret)}:
+        assert text not in stored
 
 
 # --- problems -------------------------------------------------------------------------------------

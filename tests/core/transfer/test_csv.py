@@ -1,5 +1,6 @@
 import csv
 import io
+import re
 
 import pytest
 from hypothesis import given
@@ -57,7 +58,7 @@ def test_what_computes_nothing_stays_as_it_is(text):
     assert neutral(text) == text
 
 
-@given(st.text(st.sampled_from("'=+-@\t\r\n1a ,.\u00a0\ufeff\uff1d")))
+@given(st.text(st.sampled_from("'=+-@\t\r\n1a ,;|.\u00a0\ufeff\uff1d")))
 def test_what_went_out_comes_in_as_it_was(text):
     assert restore(neutral(text)) == text
 
@@ -69,3 +70,11 @@ def test_a_file_quotes_what_has_to_be_quoted():
     assert rows == [["Name", "Text"], ["Ana", 'a "b", c\nd'], ["", "'=1"]]
     assert answer["Content-Disposition"] == 'attachment; filename="list.csv"'
     assert answer["Content-Type"] == "text/csv; charset=utf-8"
+
+
+@pytest.mark.parametrize("cell", ["a;=1", "a;' =1", "a|@x", "a; \t+cmd", "a\t=1;-2"])
+def test_nor_does_a_cell_hold_one_for_another_separator(cell):
+    """Spreadsheets of many countries take the semicolon, whatever the file has."""
+    for part in re.split("[;|\t]", neutral(cell))[1:]:
+        assert not part.strip() or part.strip()[0] == "'" or part.strip()[0] not in "=+-@"
+    assert restore(neutral(cell)) == cell
