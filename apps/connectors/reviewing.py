@@ -27,7 +27,7 @@ BLANK = "\u115f\u1160\u2800\u3164\uffa0"
 
 
 @dataclass(frozen=True)
-class Place:
+class Reaching:
     """An action that reaches something, or lacks something that it names (`unresolved`)."""
 
     step: str
@@ -45,7 +45,7 @@ class Review:
     """
 
     name: str
-    places: tuple[Place, ...]
+    places: tuple[Reaching, ...]
     response: str
     response_type: str
     settings: tuple[tuple[str, str], ...]
@@ -99,7 +99,7 @@ def review_of(imported: Imported) -> Review:
 # --- actions --------------------------------------------------------------------------------------
 
 
-def _places(connector: Connector) -> Iterator[Place]:
+def _places(connector: Connector) -> Iterator[Reaching]:
     actions = Action.objects.filter(step__connector=connector)
     lacking = {str(uid): texts for uid, texts in actions.values_list("uid", "unresolved")}
     credentials = _kinds_of_credentials()
@@ -109,7 +109,7 @@ def _places(connector: Connector) -> Iterator[Place]:
             reaches = kind.reaches(action["config"], action.get("refs", {}), action.get("rows", {}))
             unresolved = lacking[action["uid"]]
             if reaches or unresolved:
-                yield Place(
+                yield Reaching(
                     step=step["name"],
                     action=action["label"] or kind.title,
                     kind=kind.title,

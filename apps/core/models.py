@@ -65,7 +65,8 @@ class Credential(models.Model):
         blank=True,
         help_text="Where HTTP API actions may send it, one host a line, such as api.shop.example, "
         "api.shop.example:8443 or *.shop.example. It goes there by https; plain http needs "
-        "http://printer.lan. A secret that only senders of events use needs none.",
+        "http://printer.lan. With *. make sure that all names below are yours. A secret that only "
+        "senders of events use needs none.",
     )
     sealed = models.TextField(editable=False)
     key_version = models.IntegerField(editable=False)

@@ -35,6 +35,8 @@ def test_the_flow_page_leads_to_the_file(operator, shop):
     assert answer.content.decode() == export(shop)
     assert answer["Content-Type"] == "application/json"
     assert answer["Content-Disposition"] == 'attachment; filename="shop.json"'
+    assert answer["Content-Security-Policy"] == "default-src 'none'; sandbox"
+    assert answer["X-Content-Type-Options"] == "nosniff"
     assert operator.post(address).status_code == 405
 
 

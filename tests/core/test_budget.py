@@ -11,8 +11,11 @@ from unittest.mock import Mock
 import pytest
 from liquid.exceptions import LiquidError
 
+from apps.actions.kinds.http_api import HttpApi
 from apps.core import budget, liquid
 from apps.core.budget import Exhausted, one_budget
+from apps.engine.models import Attempt
+from tests.factories import published
 from tests.installation import ROOT
 
 # A look comes after a step, and no step takes longer than this.
@@ -188,3 +191,15 @@ def test_no_payload_takes_the_place_of_a_field():
     assert liquid.render_json(document, {"k": "a", "v": 1}) == {"role": "user", "a": 1}
     with pytest.raises(LiquidError, match="the same name"):
         liquid.render_json(document, {"k": "role", "v": "admin"})
+
+
+@pytest.mark.django_db
+def test_two_texts_of_an_action_share_what_it_has(post, drain, settings):
+    """And a drain is watched by a timer: neither goes without a look."""
+    settings.RENDER_MS = 60
+    slow = "{% for a in event.items %}{{ a | append: a | upcase | downcase | strip }}{% endfor %}"
+    headers = [{"name": f"X-{n}", "value": slow} for n in range(30)]
+    call = {"url": "http://127.0.0.1:9/", "method": "GET", "headers": headers}
+    post(published([(HttpApi, call)]), {"items": ["x"] * 400})
+    drain()
+    assert "takes longer than 60 ms" in Attempt.objects.get().note

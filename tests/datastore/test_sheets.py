@@ -43,6 +43,8 @@ def test_the_whole_table_goes_out_in_slices(admin_client, orders, monkeypatch):
         add_row(orders, code=f"B{number}")
     answer = admin_client.get(reverse("admin:datastore_table_csv", args=[orders.pk]))
     assert answer["Content-Disposition"] == 'attachment; filename="orders.csv"'
+    assert answer["Content-Security-Policy"] == "default-src 'none'; sandbox"
+    assert answer["X-Content-Type-Options"] == "nosniff"
     assert answer.streaming
     lines = lines_of(b"".join(answer.streaming_content).decode())
     assert lines[0] == ["Code", "Total", "Due", "At", "Paid", "Note"]

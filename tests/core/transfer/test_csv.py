@@ -69,6 +69,8 @@ def test_a_file_quotes_what_has_to_be_quoted():
     rows = list(csv.reader(io.StringIO(body, newline="")))
     assert rows == [["Name", "Text"], ["Ana", 'a "b", c\nd'], ["", "'=1"]]
     assert answer["Content-Disposition"] == 'attachment; filename="list.csv"'
+    assert answer["Content-Security-Policy"] == "default-src 'none'; sandbox"
+    assert answer["X-Content-Type-Options"] == "nosniff"
     assert answer["Content-Type"] == "text/csv; charset=utf-8"
 
 

@@ -186,6 +186,8 @@ def test_an_export_and_its_file(owner, drain, clock):
     assert "Download" in text(owner.get(page(by_name)))
     answer = owner.get(page(by_name, "download"))
     assert answer["Content-Disposition"] == 'attachment; filename="contacts-2026-03-02.xlsx"'
+    assert answer["Content-Security-Policy"] == "default-src 'none'; sandbox"
+    assert answer["X-Content-Type-Options"] == "nosniff"
     assert answer["X-Content-Type-Options"] == "nosniff"
     assert answer.getvalue().startswith(b"PK")
     by_tag.refresh_from_db()
