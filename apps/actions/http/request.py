@@ -117,14 +117,10 @@ def build(
     match body_type:
         case "query" | "form" | "multipart":
             pairs = [(row["name"], render(row["name"], row["value"])) for row in fields]
-            if body_type == "multipart":
-                content, kind = encode_multipart_formdata(pairs)
-                shown = encode_multipart_formdata(masked(pairs), kind.partition("boundary=")[2])[0]
-            elif body_type == "query" and method in QUERY_IN_URL:
+            if body_type == "query" and method in QUERY_IN_URL:
                 address = _with_query(address, pairs)
             else:
-                content, kind = urlencode(pairs).encode(), "application/x-www-form-urlencoded"
-                shown = readable_query(masked(pairs)).encode()
+                content, kind, shown = _of_pairs(pairs, body_type == "multipart")
         case "json":
             value = run.render_json("body", _document(written(body)))
             if veil.texts:
@@ -138,6 +134,16 @@ def build(
     if kind and not any(name.lower() == "content-type" for name, _ in named):
         named.append(("Content-Type", kind))
     return Parts(method, address, tuple(named), content, shown, tuple(pairs), veil)
+
+
+def _of_pairs(pairs: list[tuple[str, str]], multipart: bool) -> tuple[bytes, str, bytes]:
+    """The body, its type, and the body as people may see it."""
+    if multipart:
+        content, kind = encode_multipart_formdata(pairs)
+        boundary = kind.partition("boundary=")[2]
+        return content, kind, encode_multipart_formdata(masked(pairs), boundary)[0]
+    shown = readable_query(masked(pairs)).encode()
+    return urlencode(pairs).encode(), "application/x-www-form-urlencoded", shown
 
 
 def _render(
