@@ -23,11 +23,14 @@ BUDGET_MS, STEP_MS = 20, 1_000
 
 
 @pytest.mark.once
-@pytest.mark.parametrize(("place", "texts"), [("plain", 10 * 50), ("json_text", 10 * 6)])
-def test_no_filter_and_no_tag_takes_more_than_its_budget(place, texts):
+@pytest.mark.parametrize(
+    ("place", "first", "shares", "texts"),
+    [*(("plain", first, 4, 10 * 12) for first in range(4)), ("json_text", 0, 1, 10 * 6)],
+)
+def test_no_filter_and_no_tag_takes_more_than_its_budget(place, first, shares, texts):
     env = {**os.environ, "DJANGO_SETTINGS_MODULE": "tests.settings", "PYTHONPATH": str(ROOT)}
     env["SWITCHBOARD_RENDER_MS"] = str(BUDGET_MS)
-    command = [sys.executable, "-m", "tests.core.hostile_liquid", place]
+    command = [sys.executable, "-m", "tests.core.hostile_liquid", place, str(first), str(shares)]
     told = subprocess.run(command, cwd=ROOT, env=env, capture_output=True, text=True, check=True)
     found = json.loads(told.stdout)
     slow = {text: cost for text, cost in found["slowest"].items() if cost[0] > BUDGET_MS + STEP_MS}
