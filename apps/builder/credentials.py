@@ -56,9 +56,18 @@ class CredentialAdmin(RefusesUsed, ModelAdmin):  # type: ignore[misc]
     form = CredentialForm
     list_display = ["name", "kind", "secret_set_at"]
     search_fields = ["name"]
-    fields = ["name", "kind", "username", "secret", "hosts"]
     formfield_overrides = {TextField: {"widget": UnfoldAdminExpandableTextareaWidget}}
     conditional_fields = {"username": "kind == 'basic'"}
+
+    def get_fields(self, request: HttpRequest, obj: Credential | None = None) -> list[str]:
+        """Who may only view it sees when its secret was set."""
+        if obj is None or self.has_change_permission(request, obj):
+            return ["name", "kind", "username", "secret", "hosts"]
+        return ["name", "kind", "username", "secret_set_at", "hosts"]
+
+    def get_readonly_fields(self, request: HttpRequest, obj: Credential | None = None) -> list[str]:
+        may = obj is None or self.has_change_permission(request, obj)
+        return [] if may else ["secret_set_at"]
 
     def save_model(self, request: HttpRequest, obj: Credential, form: Any, change: bool) -> None:
         if form.cleaned_data["secret"]:

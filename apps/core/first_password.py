@@ -12,6 +12,7 @@ from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.urls import reverse
 
 _FLAG = "first_password"
+_SAME = "That is the first password. Choose another one."
 _TEXT = "Please choose a password of your own: the first one has stood in a file."
 
 
@@ -49,5 +50,8 @@ class ChangesFirstPassword:
                 del request.session[_FLAG]
             elif request.path not in (change, reverse("admin:logout")):
                 messages.warning(request, _TEXT)
+                return HttpResponseRedirect(change)
+            elif request.user.check_password(request.POST.get("new_password1", "")):
+                messages.error(request, _SAME)
                 return HttpResponseRedirect(change)
         return self.get_response(request)

@@ -78,6 +78,20 @@ function rewrite(element) {
   }
 }
 
+/* Fields hide by what others hold; on a page that is only read, there is nothing that holds it. */
+function showWhatHasNoControl(form) {
+  let known;
+  try {
+    known = JSON.parse(form.getAttribute("x-data"));
+  } catch {
+    return;
+  }
+  for (const field of form.querySelectorAll("[x-show]")) {
+    const asked = [...field.getAttribute("x-show").matchAll(/(\w+) [!=]=/g)].map((found) => found[1]);
+    if (asked.some((name) => !(name in known))) field.removeAttribute("x-show");
+  }
+}
+
 document.addEventListener("alpine:init", () => {
   Alpine.data("theme", (...args) => Object.assign(theme(...args), browserScope()));
   Alpine.data("searchForm", () => searchForm());
@@ -85,5 +99,6 @@ document.addEventListener("alpine:init", () => {
   Alpine.data("searchCommand", () => searchCommand());
   const body = document.body;
   body.setAttribute("x-init", withoutWatch(body.getAttribute("x-init")));
+  document.querySelectorAll("form[x-data]").forEach(showWhatHasNoControl);
   document.querySelectorAll("*").forEach(rewrite);
 });

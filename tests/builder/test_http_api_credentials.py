@@ -152,6 +152,7 @@ def test_the_first_use_asks_whether_it_may_go_there(operator, allow, server, sho
 def test_a_test_asks_as_well_and_shows_no_secret(operator, allow, server, shop, action):
     allow("view", "change")
     page = press_test(operator, action, sent(server, shop, may_go="on")).content.decode()
+    assert not Credential.objects.get().hosts  # for this once: nothing was saved
     assert server.asked[0].headers["Authorization"] == "Bearer s3cret-value"
     assert "s3cret" not in page and "•••" in page
     view = reverse("admin:actions_httpapi_log", args=[action.pk, Call.objects.get().pk])
@@ -186,6 +187,35 @@ def test_the_list_of_a_credential_is_read_strictly(admin_client):
     assert "is no host: write it like api.shop.example." in answer.content.decode()
     admin_client.post(page, {**values, "hosts": "https://A.example\r\n*.b.example"})
     assert Credential.objects.get().hosts == "a.example\n*.b.example"
+
+
+@pytest.mark.parametrize(
+    ("changed", "sentence"),
+    [
+        ({"credential_as": "header"}, "Name the header"),
+        ({"credential_as": "query"}, "Name the parameter"),
+        ({"credential_as": "basic"}, "no user name"),
+        ({"credential_as": "text"}, "Write {{ credential }} where"),
+        ({"body_type": "raw", "body": "{{ credential }}"}, "choose Text, where"),
+        (
+            {"credential": "", "body_type": "raw", "body": "{{ credential }}"},
+            "choose a credential.",
+        ),
+    ],
+)
+def test_a_test_says_first_what_is_wrong_with_it(
+    operator, allow, server, shop, action, changed, sentence
+):
+    allow("view", "change")
+    values = {**sent(server, shop, may_go="on"), **changed}
+    page = press_test(operator, action, values).content.decode()
+    assert "Not sent" in page and sentence in page and not server.asked
+
+
+def test_who_may_only_view_one_sees_when_it_was_set(operator, allow, shop):
+    allow("view")
+    page = operator.get(reverse("admin:core_credential_change", args=[shop.pk])).content.decode()
+    assert "Secret set at" in page and "Leave it empty to keep it" not in page
 
 
 # --- what looks like a secret ---------------------------------------------------------------------

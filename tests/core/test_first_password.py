@@ -78,6 +78,22 @@ def test_it_comes_from_a_pipe(set_up, monkeypatch):
     assert set_up(password_file="-").check_password(GIVEN)
 
 
+def test_the_first_one_is_no_new_one(set_up, tmp_path):
+    (tmp_path / "password").write_text("Correct-horse-7")
+    set_up(password_file=str(tmp_path / "password"))
+    client = Client()
+    client.post(reverse("admin:login"), {"username": "owner", "password": "Correct-horse-7"})
+    page = reverse("admin:password_change")
+    same = {"old_password": "Correct-horse-7"}
+    same |= dict.fromkeys(("new_password1", "new_password2"), "Correct-horse-7")
+    answer = client.post(page, same, follow=True)
+    assert "That is the first password" in answer.content.decode()
+    assert client.get(reverse("admin:index")).url == page
+    other = same | dict.fromkeys(("new_password1", "new_password2"), "Battery-staple-8")
+    client.post(page, other)
+    assert client.get(reverse("admin:index")).status_code == 200
+
+
 @pytest.mark.parametrize("written", ["short", "12345678901", "password", ""])
 def test_a_weak_one_is_refused_in_words(set_up, tmp_path, written):
     (tmp_path / "password").write_text(written)

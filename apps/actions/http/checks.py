@@ -94,7 +94,8 @@ def inline_problems(place: str, url: str, others: Iterable[str]) -> Iterator[str
     if place == "text" and not is_there:
         yield "Write {{ credential }} where the credential is to stand: in the URL or in the body."
     if place != "text" and is_there:
-        yield f"{{{{ credential }}}} is filled in when the credential is sent as: {INLINE}."
+        sent = f"choose {INLINE} under Send the credential as" if place else "choose a credential"
+        yield f"{{{{ credential }}}} stands in the request: {sent}."
 
 
 def host_of(url: str) -> Place | None:

@@ -21,8 +21,8 @@ from apps.core.http.redaction import SHORTEST
 Rows = Sequence[Mapping[str, str]]
 
 INSTEAD = (
-    "Make a credential of it and choose it under Credential, or open the action and say that it "
-    "is no secret."
+    "Make a credential of it, choose that under Credential and take it out here; sent as text, it "
+    "stands where you write {{ credential }}. Or open the action and say that it is no secret."
 )
 # Names with values, in the notations of bodies that are no JSON.
 _NAME = r"([\w.-]{1,80})"

@@ -43,7 +43,10 @@ def try_out(
     """Ask once, for 60 seconds at the most, and do with the answer what a run would do: log it,
     map it, mail a failure. `values`: what earlier actions may have given, by family and key."""
     thawed = thaw_action(freeze_action(action))
-    context = _context(connector, event, values)
+    # The credential as the form describes it: it may be let go somewhere for this once.
+    credential = getattr(action, "credential", None)
+    refs = {(type(credential), credential.pk): credential} if credential else {}
+    context = _context(connector, event, values, refs)
     context.begin(thawed)
     row: Row | None = None
     try:
@@ -65,7 +68,9 @@ def try_out(
     return Trial(outcome, row, sorted(set(context.missing)))
 
 
-def _context(connector: Connector, event: Event | None, values: dict[str, Any]) -> RunContext:
+def _context(
+    connector: Connector, event: Event | None, values: dict[str, Any], refs: dict[Any, Any]
+) -> RunContext:
     """As the event's own run saw it, where there was one."""
     now = clock.now()
     past = Run.objects.filter(event=event.pk).order_by("-pk").first() if event else None
@@ -76,7 +81,7 @@ def _context(connector: Connector, event: Event | None, values: dict[str, Any]) 
     run = Run(connector=connector, started_at=now, values=merged)
     told = {"uid": str(connector.uid), "name": connector.name}
     plan = Plan(connector.pk, told, {}, in_order=False, items=(), shared_from=(False,))
-    return RunContext(run, event or Event(received_at=now, body="{}"), plan, contact, {})
+    return RunContext(run, event or Event(received_at=now, body="{}"), plan, contact, refs)
 
 
 def _take_slot(action_uid: UUID, outcome: Call) -> Row | None:

@@ -176,6 +176,18 @@ class HttpApi(Action):
         if found:
             raise ValidationError(found)
 
+    def misuses(self) -> list[str]:
+        """What is wrong with how the credential is sent: no request is made like that."""
+        secret = self.credential
+        fields, body = self._sent()
+        texts = [body, *(row["value"] for row in (*self.headers, *fields))]
+        user = secret.username if secret else None
+        how = self.credential_as if secret else ""
+        return [
+            *checks.credential_problems(self.credential_as, self.credential_name, user),
+            *checks.inline_problems(how, self.url, texts),
+        ]
+
     def problems(self) -> list[str]:
         secret = self.credential
         named = {
@@ -194,10 +206,7 @@ class HttpApi(Action):
             *checks.left_out_problems([self.url, body, *texts]),
             *(one.sentence() for one in self.exposed()),
             *([error] if error else []),
-            *checks.credential_problems(
-                self.credential_as, self.credential_name, secret.username if secret else None
-            ),
-            *checks.inline_problems(self.credential_as if secret else "", self.url, [body, *texts]),
+            *self.misuses(),
             *checks.host_problems(self.url, secret),
         ]
 

@@ -112,7 +112,8 @@ class HttpApiAdmin(KindAdmin):
     def save_model(self, request: HttpRequest, obj: Any, form: Any, change: bool) -> None:
         if not change:
             obj.uid = self._new_uid(request) or obj.uid
-        form.answered(request, obj)
+        form.answered(obj)
+        form.keep(request, obj)
         super().save_model(request, obj, form, change)
 
     def unsaved(self, request: HttpRequest, pk: int | None) -> tuple[Any, Step, Any]:
@@ -124,7 +125,7 @@ class HttpApiAdmin(KindAdmin):
         if not form.is_valid():
             return form, step, None
         described = form.save(commit=False)
-        form.answered(request, described)
+        form.answered(described)
         if action is None:
             described.step, described.uid = step, self._new_uid(request) or described.uid
         return form, step, described

@@ -22,7 +22,7 @@ class HttpApiForm(forms.ModelForm):  # type: ignore[type-arg]
         required=False,
         label="Let the credential go to the host of the URL",
         widget=UnfoldBooleanSwitchWidget,
-        help_text="Asked once for each host. Where it may go is listed at the credential.",
+        help_text="Asked once for each host: it is kept at the credential when this is saved.",
     )
     no_secret = forms.BooleanField(
         required=False, label="It is no secret", widget=UnfoldBooleanSwitchWidget
@@ -76,11 +76,17 @@ class HttpApiForm(forms.ModelForm):  # type: ignore[type-arg]
             if kept.is_inline and before != now:
                 self.add_error(name, NOT_YOURS)
 
-    def answered(self, request: HttpRequest, action: HttpApi) -> None:
-        """Keep what was answered: at the credential at once, of the action in what is saved."""
+    def answered(self, action: HttpApi) -> None:
+        """Put what was answered into the action and its credential, neither of them saved: a test
+        lets it go there for this once."""
         found = {one.fingerprint for one in action.exposed()}
         if self.cleaned_data.get("no_secret"):
             action.no_secrets = sorted({*action.no_secrets, *(found & self._asked)})
+        if self.place is not None and action.credential is not None:
+            action.credential.allow(self.place)
+
+    def keep(self, request: HttpRequest, action: HttpApi) -> None:
+        """The action is saved: from now on its credential may go there."""
         if self.place is not None and action.credential_id is not None:
             let_go(request, action.credential_id, self.place)
 

@@ -51,6 +51,9 @@ def test(request: HttpRequest, form: Any, pk: int | None = None) -> HttpResponse
             for text in texts
         ]
         return render(request, "builder/http_api/trial.html", {"errors": errors}, status=422)
+    wrong = [("", text) for text in action.misuses()]
+    if wrong:
+        return render(request, "builder/http_api/trial.html", {"errors": wrong}, status=422)
     event = find_event(step.connector_id, request.POST.get("event", ""))
     tried = trial.try_out(action, step.connector, event, form.samples(step, pk))
     found = mapping.of(action.uid)

@@ -238,7 +238,7 @@ def test_in_a_host_it_goes_nowhere_and_is_not_told(happen, told, url, monkeypatc
         (
             {"url": "https://a.example/{{ credential }}"},
             "a.example",
-            "is filled in when the credential is sent as",
+            "stands in the request: choose",
         ),
         (
             {"url": "https://{{ credential }}.a.example/", "credential_as": "text"},
