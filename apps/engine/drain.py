@@ -87,8 +87,9 @@ class Drain:
         due = agenda.due()
         if "jobs" in due:
             self._watch.hand_over()
-        rounds.upkeep_if_due()
         taken = round_of_lanes(due)
+        # Not before: what has just rung the bell would wait for it.
+        rounds.upkeep_if_due(idle=not taken)
         told, self._told = self._told, None
         if not taken and told is None:
             self._told = self._wait(agenda)

@@ -78,9 +78,9 @@ def round_of_lanes(due: Collection[str]) -> int:
     return taken + (_turn_of("jobs", job_lane.turn) if "jobs" in due else 0)
 
 
-def upkeep_if_due() -> None:
+def upkeep_if_due(idle: bool = True) -> None:
     """What is not there for any lane; it breaks and rests like one."""
-    _turn_of("upkeep", upkeep.when_due)
+    _turn_of("upkeep", partial(upkeep.when_due, idle))
 
 
 def _turn_of(lane: str, work: Callable[[], int]) -> int:

@@ -22,10 +22,11 @@ LATEST = timedelta(minutes=1)
 _done_at: timedelta | None = None
 
 
-def when_due() -> int:
-    """Do it if EVERY has passed since this process did it last; it takes nothing, so 0."""
+def when_due(idle: bool = True) -> int:
+    """Do it if EVERY has passed since this process did it last; twice as long for one that always
+    has something else to do. It takes nothing, so 0."""
     global _done_at
-    if _done_at is None or clock.elapsed() - _done_at >= EVERY:
+    if _done_at is None or clock.elapsed() - _done_at >= (EVERY if idle else 2 * EVERY):
         do()
         _done_at = clock.elapsed()
     return 0

@@ -1,6 +1,7 @@
 """What one drain does between its rounds: how long it waits, what wakes it, what it survives."""
 
 from datetime import UTC, datetime, timedelta
+from unittest.mock import Mock
 from uuid import uuid4
 
 import psycopg
@@ -310,3 +311,21 @@ def test_a_supervisor_can_read_whose_leases_a_drain_takes():
     assert slot.owner == ""
     slot.owner = due.owner()
     assert slot.owner == due.owner()
+
+
+def test_what_rings_does_not_wait_for_the_upkeep(monkeypatch):
+    """It is done behind the lanes, and only when they have nothing left to do."""
+    done = []
+    work = iter([3, 1, 0])
+    monkeypatch.setattr(drain_module, "look", lambda: Mock(due=lambda: {"runs"}))
+    monkeypatch.setattr(
+        drain_module, "round_of_lanes", lambda due: done.append("lanes") or next(work)
+    )
+    monkeypatch.setattr(
+        drain_module.rounds, "upkeep_if_due", lambda idle: done.append(f"upkeep, idle: {idle}")
+    )
+    made = Drain()
+    monkeypatch.setattr(made, "_wait", lambda agenda: None)
+    for _ in range(3):
+        made.step()
+    assert done == ["lanes", "upkeep, idle: False"] * 2 + ["lanes", "upkeep, idle: True"]

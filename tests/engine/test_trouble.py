@@ -215,7 +215,7 @@ def test_a_lane_that_broke_rests_longer_each_time(clock, monkeypatch):
 
 
 def test_upkeep_that_breaks_is_told_and_stops_no_lane(post, clock, monkeypatch):
-    def refuses():
+    def refuses(idle):
         raise refusal(errors.ReadOnlySqlTransaction("cannot execute UPDATE"))
 
     monkeypatch.setattr(rounds.upkeep, "when_due", refuses)
