@@ -67,23 +67,23 @@ def left_out_problems(texts: Iterable[str]) -> Iterator[str]:
         yield f"A secret was left out where {MASK} stands. {MAKE_ONE}."
 
 
-def credential_problems(place: str, name: str, username: str | None) -> Iterator[str]:
-    """About how the credential is sent; `username` is its user name, None without a credential."""
+def credential_problems(how: str, name: str, username: str | None) -> Iterator[str]:
+    """About `how` it is sent; `username` is its user name, None without a credential."""
     if username is None:
         return
-    if place == "basic" and not username:
+    if how == "basic" and not username:
         yield "The credential has no user name, which Basic needs."
-    elif place in ("header", "query") and not name.strip():
-        what = "header" if place == "header" else "parameter"
+    elif how in ("header", "query") and not name.strip():
+        what = "header" if how == "header" else "parameter"
         yield f"Name the {what} that the credential is sent in."
-    elif place == "header":
+    elif how == "header":
         try:
             http_headers.check(Request("GET", "", ((name, ""),)))
         except Refused as refused:
             yield str(refused)
 
 
-def inline_problems(place: str, url: str, others: Iterable[str]) -> Iterator[str]:
+def inline_problems(how: str, url: str, others: Iterable[str]) -> Iterator[str]:
     """About `{{ credential }}`, which stands for the credential that is sent that way."""
     found = [marked(text) for text in (url, *others)]
     if any("credential" in liquid.roots(text) for text in found):
@@ -91,10 +91,10 @@ def inline_problems(place: str, url: str, others: Iterable[str]) -> Iterator[str
     if MARK in to_the_path(marked(url)):
         yield NO_HOST
     is_there = any(MARK in text for text in found)
-    if place == "text" and not is_there:
+    if how == "text" and not is_there:
         yield "Write {{ credential }} where the credential is to stand: in the URL or in the body."
-    if place != "text" and is_there:
-        sent = f"choose {INLINE} under Send the credential as" if place else "choose a credential"
+    if how != "text" and is_there:
+        sent = f"choose {INLINE} under Send the credential as" if how else "choose a credential"
         yield f"{{{{ credential }}}} stands in the request: {sent}."
 
 

@@ -107,11 +107,10 @@ def _named(place: str, value: str) -> Iterator[Exposed]:
 def masked_url(url: str, harmless: Container[str]) -> str:
     """The URL as it is written, without them; `harmless`: fingerprints of those that are none. Its
     host is never hidden: where a request goes is to be seen."""
-    found = list(in_url(url))
-    shown = {one.text for one in found if one.fingerprint in harmless}
+    veil, shown = _veil(in_url(url), harmless)
     host = to_the_path(url)
     rest = without_literals(url[len(host) :], shown)
-    return without_literals(host) + _veil(found, shown).over(rest)
+    return without_literals(host) + veil.over(rest)
 
 
 def masked(
@@ -120,20 +119,20 @@ def masked(
     """The same for a whole request; each part is masked for what was found in it alone."""
 
     def rows(given: Rows) -> list[dict[str, str]]:
-        found = list(in_rows(given))
-        shown = {one.text for one in found if one.fingerprint in harmless}
-        kept: list[dict[str, str]] = _veil(found, shown).over(rows_without_literals(given, shown))
+        veil, shown = _veil(in_rows(given), harmless)
+        kept: list[dict[str, str]] = veil.over(rows_without_literals(given, shown))
         return kept
 
-    found = list(in_body(body))
-    shown = {one.text for one in found if one.fingerprint in harmless}
-    hidden: str = _veil(found, shown).over(body)
+    hidden: str = _veil(in_body(body), harmless)[0].over(body)
     return masked_url(url, harmless), rows(headers), rows(fields), hidden
 
 
-def _veil(found: Iterable[Exposed], shown: Container[str]) -> Veil:
-    texts = (one.text for one in found if one.text not in shown)
-    return Veil.of(text for text in texts if len(text) >= SHORTEST)
+def _veil(found: Iterable[Exposed], harmless: Container[str]) -> tuple[Veil, set[str]]:
+    """What hides them, and the texts that may be seen."""
+    texts = {one.text: one.fingerprint in harmless for one in found}
+    hidden = (text for text, may_be_seen in texts.items() if not may_be_seen)
+    shown = {text for text, may_be_seen in texts.items() if may_be_seen}
+    return Veil.of(text for text in hidden if len(text) >= SHORTEST), shown
 
 
 def in_body(body: str) -> Iterator[Exposed]:

@@ -36,7 +36,7 @@ class Secret:
         cls, credential: str, places: tuple[Place, ...], how: str, name: str, user: str, secret: str
     ) -> "Secret":
         """`how`: bearer, basic, header, query or text; `name` of the header or parameter."""
-        pair = base64.b64encode(f"{user}:{secret}".encode()).decode() if how == "basic" else ""
+        pair = _in_base64(f"{user}:{secret}") if how == "basic" else ""
         texts = [pair, secret] if pair else [secret]
         values = tuple(text for text in texts if len(text) >= SHORTEST)
         make = partial(cls, Bound(credential, places, spellings(*texts)), values)

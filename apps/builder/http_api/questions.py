@@ -28,6 +28,8 @@ class HttpApiForm(forms.ModelForm):  # type: ignore[type-arg]
         required=False, label="It is no secret", widget=UnfoldBooleanSwitchWidget
     )
 
+    # Whether this person may use credentials; set by the page.
+    may_use_credentials = True
     # Set by `clean`: where the credential is to be let go.
     place: Place | None = None
 
@@ -42,9 +44,6 @@ class HttpApiForm(forms.ModelForm):  # type: ignore[type-arg]
                 f"{found} Logs and exports mask that, and the flow can't be published. Make a "
                 "credential of it, or tick this if everybody may read it."
             )
-
-    # Whether this person may use credentials; set by the page.
-    may_use_credentials = True
 
     def clean(self) -> dict[str, Any]:
         cleaned = super().clean() or {}
